@@ -1,0 +1,111 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package idp is a real OpenID provider in the process, which tests can make misbehave.
+//
+// A Provider serves discovery, login and consent pages, the token, revocation and userinfo
+// endpoints and a protected resource, all in memory. Fault queues misbehaviour for an endpoint,
+// Requests tells what was asked, and Browser walks the pages as a person's browser would.
+package idp
+
+import (
+	"net/http"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// AuthMethod is how a client authenticates at the token endpoint.
+type AuthMethod string
+
+// The methods of OpenID Connect Core section 9 that are supported.
+const (
+	Basic AuthMethod = "client_secret_basic"
+	Post  AuthMethod = "client_secret_post"
+	None  AuthMethod = "none"
+)
+
+// Client is a registration at the provider.
+type Client struct {
+	ID, Secret string
+	// RedirectURIs are matched exactly.
+	RedirectURIs []string
+	// RedirectBase allows every URI below <RedirectBase>/callback/.
+	RedirectBase string
+	// Grants: empty means authorization_code, refresh_token and client_credentials.
+	Grants []string
+	// AuthMethod: empty means any of Basic and Post, or None where there is no Secret.
+	AuthMethod AuthMethod
+}
+
+// User is a person who can sign in.
+type User struct{ Name, Password, Email string }
+
+// Options describe a provider. The zero value works: one client, one user, 30-second tokens.
+type Options struct {
+	// Addr to listen on; empty: a free port of 127.0.0.1.
+	Addr string
+	// TLS serves https with a certificate of an authority made at the start (Provider.CA).
+	TLS bool
+	// AccessTokenLifetime; zero: 30 s.
+	AccessTokenLifetime time.Duration
+	// RefreshTokenLifetime; zero: without end.
+	RefreshTokenLifetime time.Duration
+	// Rotation spends a refresh token when it is used and issues another.
+	Rotation bool
+	// ReuseDetection ends all tokens of a consent when a spent refresh token comes back.
+	ReuseDetection bool
+	// RetryGrace honours a refresh token for this long after it was first spent.
+	RetryGrace time.Duration
+	// RequirePKCE refuses authorization requests without an S256 challenge.
+	RequirePKCE bool
+	// Clients; empty: DefaultClient.
+	Clients []Client
+	// Users; empty: DefaultUser.
+	Users []User
+	// Clock decides on expiry; nil: the system's.
+	Clock clock.PassiveClock
+}
+
+// DefaultClient is registered where Options name no client. It may return to any loopback address.
+func DefaultClient() Client { panic("being written") }
+
+// DefaultUser can sign in where Options name no user.
+func DefaultUser() User { panic("being written") }
+
+// Provider is a running provider.
+type Provider struct{}
+
+// New starts a provider that serves until Close.
+func New(o Options) (*Provider, error) { panic("being written") }
+
+// Close stops serving and cuts what is hanging.
+func (p *Provider) Close() { panic("being written") }
+
+// Issuer is the provider's issuer identifier and base address, without a trailing slash.
+func (p *Provider) Issuer() string { panic("being written") }
+
+// URL is the address of an endpoint.
+func (p *Provider) URL(e Endpoint) string { panic("being written") }
+
+// CA is the PEM certificate of the authority; nil without Options.TLS.
+func (p *Provider) CA() []byte { panic("being written") }
+
+// HTTPClient trusts the provider's authority.
+func (p *Provider) HTTPClient() *http.Client { panic("being written") }
+
+// AccessTokenValid says whether the protected resource would accept the token now.
+func (p *Provider) AccessTokenValid(token string) bool { panic("being written") }
+
+// RevokeConsents ends everything a user has ever consented to, as a person would in the settings
+// of the account: the next refresh is answered with invalid_grant.
+func (p *Provider) RevokeConsents(user string) { panic("being written") }
+
+// Reuses counts spent refresh tokens that came back outside RetryGrace.
+func (p *Provider) Reuses() int { panic("being written") }
+
+// Issued lists every code, access, refresh and ID token issued since the start.
+func (p *Provider) Issued() []string { panic("being written") }
+
+// Received lists every state, nonce, code verifier and client secret received since the start.
+func (p *Provider) Received() []string { panic("being written") }

@@ -1,0 +1,20 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testenv
+
+import "testing"
+
+// Run starts an environment, hands it to use, runs the tests of a package and stops it. For
+// TestMain: os.Exit(testenv.Run(m, testenv.Options{CRDs: true}, func(e *testenv.Env) { env = e })).
+func Run(m *testing.M, o Options, use func(*Env)) int { panic("being written") }
+
+// Namespace makes a namespace with a random name for one test.
+func (e *Env) Namespace(t testing.TB) string {
+	t.Helper()
+	name, err := e.CreateNamespace(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
