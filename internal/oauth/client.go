@@ -1,0 +1,91 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Authentication is how a client authenticates at the token endpoint (RFC 6749 section 2.3).
+type Authentication string
+
+const (
+	// Basic sends the secret by HTTP Basic.
+	Basic Authentication = "ClientSecretBasic"
+	// Post sends the secret in the form body.
+	Post Authentication = "ClientSecretPost"
+	// None sends the client id only: a public client.
+	None Authentication = "None"
+)
+
+// Rotation is what a provider does with the refresh token at a refresh.
+type Rotation string
+
+const (
+	// Static means that the same refresh token stays valid.
+	Static Rotation = "Static"
+	// Rotating means that each refresh spends the refresh token.
+	Rotating Rotation = "Rotating"
+	// Unknown is to be treated as Rotating where that is safer.
+	Unknown Rotation = "Unknown"
+)
+
+// Endpoints are the addresses of an authorization server. Only Token is always there.
+type Endpoints struct{ Authorization, Token, Revocation, UserInfo string }
+
+// Client is a registration at one provider and everything a grant needs.
+type Client struct {
+	// Issuer is the issuer identifier, where it is known.
+	Issuer    string
+	Endpoints Endpoints
+
+	ID             string
+	Secret         Secret
+	Authentication Authentication
+
+	// PKCE says whether S256 is used (RFC 7636).
+	PKCE   bool
+	Scopes []string
+	// ScopeSeparator stands between scopes; empty means one space.
+	ScopeSeparator string
+
+	// AuthorizationParams, TokenParams (every request to the token endpoint) and RefreshParams are
+	// added to requests. They never replace what the protocol itself sets.
+	AuthorizationParams, TokenParams, RefreshParams map[string]string
+
+	RedirectURI string
+	// IssInResponse means that the provider promised iss in its authorization response (RFC 9207).
+	IssInResponse bool
+
+	Rotation Rotation
+	// RetryWindow is how long the provider still honours the refresh token just spent.
+	RetryWindow time.Duration
+	// TokenLifetime is the life of an access token whose answer does not say it.
+	TokenLifetime time.Duration
+	// Earliest is the remaining life above which the provider refuses a refresh; zero: none.
+	Earliest time.Duration
+
+	// HTTP is the guarded client. Only its Transport is used.
+	HTTP *http.Client
+	// Clock tells the time; nil means time.Now.
+	Clock func() time.Time
+}
+
+// AuthorizationURL is where the person is sent (RFC 6749 section 4.1.1).
+func (c *Client) AuthorizationURL(state, verifier, nonce string) string { return "" }
+
+// Exchange trades an authorization code for a token (RFC 6749 section 4.1.3). The error is an *Error.
+func (c *Client) Exchange(ctx context.Context, code, verifier Secret) (*Token, error) {
+	return nil, nil
+}
+
+// Refresh spends held's refresh token (RFC 6749 section 6). What the answer omits is kept from
+// held: the refresh token, its expiry, the scopes. The error is an *Error.
+func (c *Client) Refresh(ctx context.Context, held *Token) (*Token, error) { return nil, nil }
+
+// Revoke ends a token (RFC 7009). Hint is access_token or refresh_token. The error is an *Error, or
+// ErrRevocationUnsupported where the provider has no revocation endpoint.
+func (c *Client) Revoke(ctx context.Context, token Secret, hint string) error { return nil }

@@ -1,0 +1,69 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrRevocationUnsupported means that the provider has no revocation endpoint.
+var ErrRevocationUnsupported = errors.New("the provider has no revocation endpoint")
+
+// Kind says what an error means for the grant and for the next try.
+type Kind int
+
+const (
+	// Unreachable means that nothing was sent (DNS, connect, TLS): nothing was spent, try freely.
+	Unreachable Kind = iota + 1
+	// Transient means that the provider said it failed (5xx, temporarily_unavailable). The refresh
+	// token may be spent: one prompt retry inside RetryWindow, then backoff.
+	Transient
+	// Throttled means that the provider asked to wait; RetryAfter says how long, if it is known.
+	Throttled
+	// Unexpected means that an answer is not OAuth's (a proxy's page, an unknown error code). As
+	// Transient, but a person should look when it lasts for a day.
+	Unexpected
+	// Ambiguous means that the request was sent and no readable answer came: a code or refresh
+	// token may be spent, and a new token may be lost.
+	Ambiguous
+	// Reauthorize means that the grant is over and a person has to consent again.
+	Reauthorize
+	// NoRefreshToken means that no refresh token is held: nothing was sent.
+	NoRefreshToken
+	// ClientRejected means that the provider refused the client's credentials.
+	ClientRejected
+	// Misconfigured means that the provider refused scopes or parameters: only a change helps.
+	Misconfigured
+	// Blocked means that the operator's own policy forbids the address: nothing was sent.
+	Blocked
+)
+
+// Error is a failed request. It holds fixed words only, nothing of the provider's text.
+type Error struct {
+	Kind Kind
+	// Code is a registered OAuth error code, else empty.
+	Code string
+	// Status is the HTTP status, 0 where no answer came.
+	Status int
+	// RetryAfter is what the provider asked for, at most one hour; zero where it did not.
+	RetryAfter time.Duration
+	// Cause is a fixed sentence part.
+	Cause string
+}
+
+// Error prints cause, code and status.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Cause)
+	if e.Code != "" {
+		b.WriteString(", code " + e.Code)
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ", HTTP %d", e.Status)
+	}
+	return b.String()
+}
