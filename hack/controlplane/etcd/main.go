@@ -1,4 +1,4 @@
-// Command etcd is the etcd server, built from the module proxy.
+// Command etcd is the etcd server.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command kube-apiserver is the Kubernetes API server, built from the module proxy.
+// Command kube-apiserver is the Kubernetes API server.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command kubectl is the Kubernetes client, built from the module proxy.
+// Command kubectl is the Kubernetes client.
 package main
 
 import (
