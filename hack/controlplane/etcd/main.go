@@ -1,3 +1,6 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command etcd is the etcd server.
 package main
 

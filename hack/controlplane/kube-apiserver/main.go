@@ -1,3 +1,6 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kube-apiserver is the Kubernetes API server.
 package main
 

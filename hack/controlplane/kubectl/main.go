@@ -1,3 +1,6 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubectl is the Kubernetes client.
 package main
 
