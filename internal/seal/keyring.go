@@ -1,0 +1,186 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package seal encrypts and authenticates what the operator keeps or hands out: records, browser
+// cookies, tickets. All replicas share one keyset; what one seals, another opens.
+//
+// A sealed text names its key (Tink's output prefix), so keys rotate without downtime: a replica that
+// meets a key it does not know reads the keyset again. Purpose and subject are authenticated with the
+// text, so a ticket never opens as a cookie and one connection's record never as another's.
+package seal
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/tink"
+	"k8s.io/utils/clock"
+)
+
+// Purpose separates what is sealed for one use from what is sealed for another. It holds no NUL byte.
+type Purpose string
+
+// The uses of the keyset.
+const (
+	// PurposeRecord is for token records; the subject is the connection's UID.
+	PurposeRecord Purpose = "record"
+	// PurposeFlow is for the cookie that carries one authorization flow.
+	PurposeFlow Purpose = "flow"
+	// PurposeTicket is for the capability in a Link mode address.
+	PurposeTicket Purpose = "ticket"
+)
+
+// ErrUnsealable says that a text was not sealed by this keyset for this purpose and subject, or was
+// changed since. After a rotation it may be up to five seconds out of date.
+var ErrUnsealable = errors.New("cannot be unsealed with this keyset")
+
+const (
+	// reloadInterval keeps forged texts, which name random keys, from becoming API requests.
+	reloadInterval = 5 * time.Second
+	// reloadTimeout bounds one read of the keyset.
+	reloadTimeout = 10 * time.Second
+)
+
+// Source reads the current keyset.
+type Source func(ctx context.Context) ([]byte, error)
+
+// Keyring seals with the keyset's primary key and opens with any of its keys. It is safe for concurrent
+// use. Make one with Open.
+type Keyring struct {
+	source Source
+	clock  clock.PassiveClock
+
+	// turn is held by whoever reloads; a channel, so that waiting ends with the caller's context.
+	turn chan struct{}
+
+	mu   sync.RWMutex
+	keys keys
+	// tried and failed are the time and the result of the last reload.
+	tried  time.Time
+	failed error
+}
+
+// keys is a parsed keyset: the primitive is made once, not per call.
+type keys struct {
+	aead tink.AEAD
+	ids  map[uint32]bool
+}
+
+// Open reads the keyset for the first time.
+func Open(ctx context.Context, source Source) (*Keyring, error) {
+	return open(ctx, source, clock.RealClock{})
+}
+
+func open(ctx context.Context, source Source, passive clock.PassiveClock) (*Keyring, error) {
+	k := &Keyring{source: source, clock: passive, turn: make(chan struct{}, 1)}
+	if err := k.reload(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Seal encrypts plaintext for a purpose and a subject, both of which Unseal must be told again.
+func (k *Keyring) Seal(purpose Purpose, subject string, plaintext []byte) ([]byte, error) {
+	sealed, err := k.current().aead.Encrypt(plaintext, associated(purpose, subject))
+	if err != nil {
+		return nil, fmt.Errorf("seal a %s: %w", purpose, err)
+	}
+	return sealed, nil
+}
+
+// Unseal opens what Seal made. Where the key is not known it reads the keyset again, at most once in
+// five seconds. It fails with ErrUnsealable, or with the reload's error where that is why the key is
+// still unknown: then trying again later may help.
+func (k *Keyring) Unseal(ctx context.Context, purpose Purpose, subject string, sealed []byte) ([]byte, error) {
+	id, ok := keyID(sealed)
+	if !ok {
+		return nil, ErrUnsealable
+	}
+	if !k.current().ids[id] {
+		if err := k.learn(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	plaintext, err := k.current().aead.Decrypt(sealed, associated(purpose, subject))
+	if err != nil {
+		return nil, ErrUnsealable
+	}
+	return plaintext, nil
+}
+
+// learn reloads the keyset for a key that is not in it. Callers that waited for another's reload use
+// its result.
+func (k *Keyring) learn(ctx context.Context, id uint32) error {
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	k.mu.RLock()
+	known, due, failed := k.keys.ids[id], k.clock.Since(k.tried) >= reloadInterval, k.failed
+	k.mu.RUnlock()
+	if known || !due {
+		return failed
+	}
+	return k.reload(ctx)
+}
+
+// reload replaces the keys, or keeps them where the new ones cannot be had.
+func (k *Keyring) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	fresh, err := k.read(ctx)
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tried, k.failed = k.clock.Now(), err
+	if err == nil {
+		k.keys = fresh
+	}
+	return err
+}
+
+func (k *Keyring) read(ctx context.Context) (keys, error) {
+	keyset, err := k.source(ctx)
+	if err != nil {
+		return keys{}, fmt.Errorf("read the keyset: %w", err)
+	}
+	handle, err := parse(keyset)
+	if err != nil {
+		return keys{}, err
+	}
+	primitive, err := aead.New(handle)
+	if err != nil {
+		return keys{}, fmt.Errorf("use the keyset: %w", err)
+	}
+	ids := map[uint32]bool{}
+	for _, info := range handle.KeysetInfo().GetKeyInfo() {
+		ids[info.GetKeyId()] = true
+	}
+	return keys{aead: primitive, ids: ids}, nil
+}
+
+func (k *Keyring) current() keys {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.keys
+}
+
+// associated is unambiguous because a purpose holds no NUL.
+func associated(purpose Purpose, subject string) []byte {
+	return []byte(string(purpose) + "\x00" + subject)
+}
+
+// keyID reads the key's number from Tink's output prefix: 0x01, then four bytes, big endian.
+func keyID(sealed []byte) (uint32, bool) {
+	if len(sealed) < 5 || sealed[0] != 1 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(sealed[1:5]), true
+}
