@@ -3,11 +3,29 @@
 
 package testenv
 
-import "testing"
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+)
 
 // Run starts an environment, hands it to use, runs the tests of a package and stops it. For
 // TestMain: os.Exit(testenv.Run(m, testenv.Options{CRDs: true}, func(e *testenv.Env) { env = e })).
-func Run(m *testing.M, o Options, use func(*Env)) int { panic("being written") }
+func Run(m *testing.M, o Options, use func(*Env)) int {
+	e, err := Start(context.Background(), o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	use(e)
+	code := m.Run()
+	if err := e.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
 
 // Namespace makes a namespace with a random name for one test.
 func (e *Env) Namespace(t testing.TB) string {
