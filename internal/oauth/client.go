@@ -4,7 +4,6 @@
 package oauth
 
 import (
-	"context"
 	"net/http"
 	"time"
 )
@@ -73,19 +72,3 @@ type Client struct {
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
 }
-
-// AuthorizationURL is where the person is sent (RFC 6749 section 4.1.1).
-func (c *Client) AuthorizationURL(state, verifier, nonce string) string { return "" }
-
-// Exchange trades an authorization code for a token (RFC 6749 section 4.1.3). The error is an *Error.
-func (c *Client) Exchange(ctx context.Context, code, verifier Secret) (*Token, error) {
-	return nil, nil
-}
-
-// Refresh spends held's refresh token (RFC 6749 section 6). What the answer omits is kept from
-// held: the refresh token, its expiry, the scopes. The error is an *Error.
-func (c *Client) Refresh(ctx context.Context, held *Token) (*Token, error) { return nil, nil }
-
-// Revoke ends a token (RFC 7009). Hint is access_token or refresh_token. The error is an *Error, or
-// ErrRevocationUnsupported where the provider has no revocation endpoint.
-func (c *Client) Revoke(ctx context.Context, token Secret, hint string) error { return nil }

@@ -13,7 +13,7 @@ import (
 // ErrRevocationUnsupported means that the provider has no revocation endpoint.
 var ErrRevocationUnsupported = errors.New("the provider has no revocation endpoint")
 
-// Kind says what an error means for the grant and for the next try.
+// Kind says what an error means for the grant and for the next try. It is kept as its name.
 type Kind int
 
 const (
@@ -42,6 +42,37 @@ const (
 	Blocked
 )
 
+func kinds() []string {
+	return []string{
+		"Unknown", "Unreachable", "Transient", "Throttled", "Unexpected", "Ambiguous",
+		"Reauthorize", "NoRefreshToken", "ClientRejected", "Misconfigured", "Blocked",
+	}
+}
+
+// String returns the name, "Unknown" for the zero value.
+func (k Kind) String() string {
+	names := kinds()
+	if k < 0 || int(k) >= len(names) {
+		return names[0]
+	}
+	return names[k]
+}
+
+// MarshalText returns the name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a name. One that is not known (written by a newer version) gives the zero
+// value, so that what it stands in stays readable.
+func (k *Kind) UnmarshalText(text []byte) error {
+	*k = 0
+	for i, name := range kinds() {
+		if name == string(text) {
+			*k = Kind(i)
+		}
+	}
+	return nil
+}
+
 // Error is a failed request. It holds fixed words only, nothing of the provider's text.
 type Error struct {
 	Kind Kind
@@ -51,19 +82,20 @@ type Error struct {
 	Status int
 	// RetryAfter is what the provider asked for, at most one hour; zero where it did not.
 	RetryAfter time.Duration
-	// Cause is a fixed sentence part.
+	// Cause is a fixed part of a sentence.
 	Cause string
 }
 
-// Error prints cause, code and status.
+// Error prints cause, kind, code and status.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Cause)
+	fmt.Fprintf(&b, "%s (%s", e.Cause, e.Kind)
 	if e.Code != "" {
-		b.WriteString(", code " + e.Code)
+		b.WriteString(", " + e.Code)
 	}
 	if e.Status != 0 {
 		fmt.Fprintf(&b, ", HTTP %d", e.Status)
 	}
+	b.WriteByte(')')
 	return b.String()
 }

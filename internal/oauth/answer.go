@@ -1,0 +1,143 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// maxLifetime bounds what a provider may say about a token's life.
+	maxLifetime = 10 * 365 * 24 * time.Hour
+	// maxScopes and maxScope bound the scopes that are kept of an answer.
+	maxScopes, maxScope = 64, 256
+	maxTokenType        = 256
+)
+
+// parseBody reads a JSON object or, where the body is none, a form: some providers answer with a
+// form, or label one as the other. It returns nil where it is neither.
+func parseBody(raw []byte) map[string]any {
+	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff")))
+	if bytes.HasPrefix(raw, []byte("{")) {
+		var body map[string]any
+		if json.Unmarshal(raw, &body) != nil {
+			return nil
+		}
+		return body
+	}
+	values, err := url.ParseQuery(string(raw))
+	if err != nil || len(values) == 0 || bytes.HasPrefix(raw, []byte("<")) {
+		return nil
+	}
+	body := make(map[string]any, len(values))
+	for name := range values {
+		body[name] = values.Get(name)
+	}
+	return body
+}
+
+func text(body map[string]any, name string) string {
+	s, _ := body[name].(string)
+	return s
+}
+
+// namesError says whether the answer claims an error, in whatever form.
+func namesError(body map[string]any) bool {
+	value, found := body["error"]
+	return found && value != nil && value != "" && value != false
+}
+
+// token makes a Token of an answer that holds an access token. Every field but that one may be
+// missing or odd: it is then left out rather than the token refused.
+func (c *Client) token(body map[string]any, fallback []string) *Token {
+	t := &Token{
+		AccessToken:  NewSecret(text(body, "access_token")),
+		RefreshToken: NewSecret(text(body, "refresh_token")),
+		IDToken:      NewSecret(text(body, "id_token")),
+		TokenType:    tokenType(text(body, "token_type")),
+		Obtained:     c.now(),
+		Scopes:       grantedScopes(body["scope"], fallback),
+		Body:         body,
+	}
+	if life := lifetime(body["expires_in"]); life > 0 {
+		t.Expiry = t.Obtained.Add(life)
+	} else if c.TokenLifetime > 0 {
+		t.Expiry = t.Obtained.Add(c.TokenLifetime)
+	}
+	// Not standardized. The last two are Keycloak's and Intuit's names.
+	for _, name := range []string{"refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"} {
+		if life := lifetime(body[name]); life > 0 {
+			t.RefreshTokenExpiry = t.Obtained.Add(life)
+			break
+		}
+	}
+	return t
+}
+
+// lifetime reads seconds from a number or a text; zero where they are missing or make no sense.
+func lifetime(value any) time.Duration {
+	var seconds float64
+	switch v := value.(type) {
+	case float64:
+		seconds = v
+	case string:
+		seconds, _ = strconv.ParseFloat(strings.TrimSpace(v), 64)
+	}
+	if math.IsNaN(seconds) || seconds <= 0 {
+		return 0
+	}
+	return time.Duration(min(seconds, maxLifetime.Seconds()) * float64(time.Second))
+}
+
+// tokenType returns "Bearer" for bearer in any case (RFC 6749 section 7.1: case-insensitive), for a
+// missing type, and for one that could not stand in a header.
+func tokenType(answered string) string {
+	if answered == "" || strings.EqualFold(answered, "bearer") || len(answered) > maxTokenType ||
+		strings.ContainsFunc(answered, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "Bearer"
+	}
+	return answered
+}
+
+// grantedScopes reads the scope of an answer, a text or a list. Without one it is as asked (RFC 6749
+// section 5.1). Some providers answer with commas whatever they were asked with, so a comma
+// separates too, unless an asked scope holds one.
+func grantedScopes(answered any, asked []string) []string {
+	var parts []string
+	switch v := answered.(type) {
+	case string:
+		comma := !slices.ContainsFunc(asked, func(s string) bool { return strings.Contains(s, ",") })
+		parts = strings.FieldsFunc(v, func(r rune) bool { return r <= ' ' || comma && r == ',' })
+	case []any:
+		for _, item := range v {
+			s, _ := item.(string)
+			parts = append(parts, s)
+		}
+	}
+	var scopes []string
+	for _, part := range parts {
+		if isScope(part) && len(scopes) < maxScopes && !slices.Contains(scopes, part) {
+			scopes = append(scopes, part)
+		}
+	}
+	if len(scopes) == 0 {
+		return slices.Clone(asked)
+	}
+	return scopes
+}
+
+// isScope holds a scope-token to RFC 6749 section 3.3, because scopes are shown in status.
+func isScope(s string) bool {
+	return s != "" && len(s) <= maxScope && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '"' || r == '\\'
+	})
+}

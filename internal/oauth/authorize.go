@@ -1,0 +1,49 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// AuthorizationURL is where the person is sent (RFC 6749 section 4.1.1). It returns "" where the
+// endpoint is no address. A query that the endpoint already has is kept; the protocol's own
+// parameters win over it and over AuthorizationParams. nonce is sent with scope openid only.
+func (c *Client) AuthorizationURL(state, verifier, nonce string) string {
+	u, err := url.Parse(c.Endpoints.Authorization)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	query := u.Query()
+	for name, value := range c.AuthorizationParams {
+		query.Set(name, value)
+	}
+	query.Set("response_type", "code")
+	query.Set("client_id", c.ID)
+	query.Set("redirect_uri", c.RedirectURI)
+	query.Set("state", state)
+	if len(c.Scopes) > 0 {
+		query.Set("scope", c.scope())
+	}
+	if c.PKCE {
+		query.Set("code_challenge", oauth2.S256ChallengeFromVerifier(verifier))
+		query.Set("code_challenge_method", "S256")
+	}
+	if c.asksOpenID() && nonce != "" {
+		query.Set("nonce", nonce)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func (c *Client) scope() string {
+	separator := c.ScopeSeparator
+	if separator == "" {
+		separator = " "
+	}
+	return strings.Join(c.Scopes, separator)
+}
