@@ -298,3 +298,9 @@ type ClusterOAuthProviderList struct {
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []ClusterOAuthProvider `json:"items"`
 }
+
+// ProviderStatus is the status, for code that serves both provider kinds.
+func (p *OAuthProvider) ProviderStatus() *ProviderStatus { return &p.Status }
+
+// ProviderStatus is the status, for code that serves both provider kinds.
+func (p *ClusterOAuthProvider) ProviderStatus() *ProviderStatus { return &p.Status }

@@ -1,0 +1,73 @@
+# Everything is built from the Go module proxy; a fresh machine needs Go, git, make and a C compiler.
+# "make help" lists the targets.
+
+GO      ?= go
+N       ?= 1000
+# Packages of one test run share two cores with an API server each.
+TESTP   ?= 2
+TESTFLAGS ?=
+
+# The control plane's programs: those that KUBEBUILDER_ASSETS names, else our own build.
+K8S_BIN := $(CURDIR)/bin/k8s
+ifneq ($(words $(and $(strip $(KUBEBUILDER_ASSETS)),$(wildcard $(addprefix $(abspath $(KUBEBUILDER_ASSETS))/,etcd kube-apiserver)))),2)
+override KUBEBUILDER_ASSETS := $(K8S_BIN)
+endif
+override KUBEBUILDER_ASSETS := $(abspath $(KUBEBUILDER_ASSETS))
+export KUBEBUILDER_ASSETS
+export PATH := $(CURDIR)/bin/tools:$(KUBEBUILDER_ASSETS):$(K8S_BIN):$(PATH)
+
+CHART := charts/oauth-operator
+
+.DEFAULT_GOAL := help
+
+##@ Try it
+.PHONY: demo demo-up
+demo: build control-plane ## Connect and refresh an account on an embedded control plane; ends by itself.
+	@$(GO) run ./hack/demo
+
+demo-up: build control-plane ## The same, and stays up for you to try.
+	@$(GO) run ./hack/demo --stay
+
+##@ Develop
+.PHONY: build generate manifests fmt
+build: ## Build the operator into bin/manager.
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/manager ./cmd/manager
+
+generate: tool-controller-gen ## Generate the kinds' deep copies.
+	controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart's copies and the API reference.
+	controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	crd-ref-docs --source-path=api --config=hack/crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md
+
+fmt: tool-golangci-lint ## Format.
+	golangci-lint fmt
+
+##@ Check
+.PHONY: test lint verify bench
+test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
+	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
+
+lint: tool-golangci-lint ## Lint, with the import rules of docs/architecture.
+	golangci-lint run
+
+verify: lint tool-helm control-plane ## Fail on drift of generated files, on lint, and on objects that the API server refuses.
+	@$(MAKE) --no-print-directory generate manifests
+	$(GO) mod tidy -diff
+	git diff --exit-code -- api config charts docs
+	$(GO) run ./hack/verify
+
+bench: build control-plane ## Measure refreshes against a baseline; N=10000 for more connections.
+	@$(GO) run ./hack/bench -n $(N)
+
+##@ What the rest needs
+.PHONY: control-plane help
+control-plane: ## Build etcd and kube-apiserver (and kubectl, if there is none) into bin/k8s.
+	@$(MAKE) --no-print-directory -s -C hack/controlplane
+
+tool-%:
+	@$(MAKE) --no-print-directory -s -C hack/tools $*
+
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
