@@ -69,7 +69,7 @@ type Env struct {
 
 // Start runs etcd and the API server until Stop. It returns when both answer.
 func Start(ctx context.Context, o Options) (*Env, error) {
-	root, err := repositoryRoot()
+	root, err := Root()
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@ import (
 
 const module = "module github.com/oauth-operator/oauth-operator\n"
 
-// repositoryRoot is the first folder at or above the working directory whose go.mod is ours.
-func repositoryRoot() (string, error) {
+// Root is the first folder at or above the working directory whose go.mod is ours.
+func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

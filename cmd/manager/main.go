@@ -1,0 +1,40 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command manager is the operator: it reconciles OAuthConnections on the leader and serves the
+// pages on which people connect accounts on every replica.
+//
+//	manager [flags]         runs the operator
+//	manager rotate-keyset   adds a fresh key to the keyset and makes it primary
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/pflag"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	if err := command(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "oauth-operator:", err)
+		os.Exit(1)
+	}
+}
+
+func command(args []string) error {
+	o, err := parse(args)
+	switch {
+	case err == pflag.ErrHelp:
+		return nil
+	case err != nil:
+		return err
+	}
+	ctx := ctrl.SetupSignalHandler()
+	ctrl.SetLogger(o.logger())
+	if o.rotate {
+		return rotateKeyset(ctx, o)
+	}
+	return run(ctx, o)
+}

@@ -1,0 +1,174 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap/zapcore"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/oauth-operator/oauth-operator/internal/egress"
+)
+
+// connectModeLink is the way to connect by an address in status that carries a ticket.
+const connectModeLink = "Link"
+
+// options are what the platform team decides, by flags.
+type options struct {
+	rotate bool
+
+	publicURL       string
+	namespace       string
+	watchNamespaces []string
+	watchTargets    bool
+	concurrency     int
+	leaderElect     bool
+	shutdown        time.Duration
+
+	callbackAddr, callbackCertDir string
+	metricsAddr, probeAddr        string
+	trustedProxies                []string
+	connectModes                  []string
+	linkLifetime                  time.Duration
+
+	allowHTTP  bool
+	allowCIDRs []string
+	caFile     string
+
+	logLevel, logFormat string
+
+	egress  egress.Policy
+	proxies []netip.Prefix
+}
+
+// parse reads flags and checks what can be checked without a cluster.
+func parse(args []string) (*options, error) {
+	o := &options{}
+	flags := pflag.NewFlagSet("manager", pflag.ContinueOnError)
+	o.bind(flags)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	switch rest := flags.Args(); {
+	case len(rest) == 1 && rest[0] == "rotate-keyset":
+		o.rotate = true
+	case len(rest) > 0:
+		return nil, fmt.Errorf("unknown command %q; there is rotate-keyset", strings.Join(rest, " "))
+	}
+	return o, o.complete()
+}
+
+func (o *options) bind(f *pflag.FlagSet) {
+	f.StringVar(&o.publicURL, "public-url", "", "Address of the callback server as browsers see it, such as https://oauth.example.com. Needed.")
+	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "The operator's own namespace, where sealed records and the keyset are. The default is $POD_NAMESPACE.")
+	f.StringSliceVar(&o.watchNamespaces, "watch-namespace", nil, "Namespace to serve; repeatable. The default is all.")
+	f.BoolVar(&o.watchTargets, "watch-targets", true, "Watch the metadata of target Secrets, to heal them at once. Needs list and watch on Secrets.")
+	f.IntVar(&o.concurrency, "concurrency", 16, "How many connections are worked on at the same time.")
+	f.BoolVar(&o.leaderElect, "leader-elect", true, "Reconcile on one replica only. Needed with more than one replica.")
+	f.DurationVar(&o.shutdown, "shutdown-timeout", 60*time.Second, "How long to wait at the end for requests that are under way. Tokens that are not saved yet are waited for without a limit.")
+
+	f.StringVar(&o.callbackAddr, "callback-bind-address", ":8082", "Where the callback server listens.")
+	f.StringVar(&o.callbackCertDir, "callback-cert-dir", "", "Directory with tls.crt and tls.key for the callback server, reloaded when they change. Without it the server speaks plain HTTP, for an ingress in front.")
+	f.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where /metrics is served; 0 switches it off.")
+	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served.")
+	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "CIDR of proxies whose X-Forwarded-For is believed; repeatable.")
+	f.StringSliceVar(&o.connectModes, "connect-mode", nil, "Way in which people may connect accounts; repeatable. Link: status.authorizationURL holds an address with a short-lived ticket.")
+	f.DurationVar(&o.linkLifetime, "link-lifetime", time.Hour, "How long an address of Link mode is good, at least half of it when it is read.")
+
+	f.BoolVar(&o.allowHTTP, "allow-http", false, "Let providers have http:// addresses. For development only: secrets travel in the clear.")
+	f.StringSliceVar(&o.allowCIDRs, "allow-cidr", nil, "Address range that providers may have although it is private or special, such as 10.20.0.0/16; repeatable.")
+	f.StringVar(&o.caFile, "ca-file", "", "PEM file of certificate authorities to trust for providers, besides the system's.")
+
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info or error.")
+	f.StringVar(&o.logFormat, "log-format", "json", "json or text.")
+}
+
+func (o *options) complete() error {
+	if o.namespace == "" {
+		return errors.New("--namespace is needed outside a pod: the operator's own namespace")
+	}
+	if o.rotate {
+		return nil
+	}
+	base, err := url.Parse(o.publicURL)
+	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" || base.User != nil {
+		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, such as https://oauth.example.com", o.publicURL)
+	}
+	o.publicURL = strings.TrimRight(o.publicURL, "/")
+	for _, mode := range o.connectModes {
+		if mode != connectModeLink {
+			return fmt.Errorf("--connect-mode %q is not known; there is %s", mode, connectModeLink)
+		}
+	}
+	if o.linkLifetime < time.Minute {
+		return errors.New("--link-lifetime is at least 1m")
+	}
+	if o.concurrency < 1 {
+		return errors.New("--concurrency is at least 1")
+	}
+	if o.proxies, err = prefixes("--trusted-proxy", o.trustedProxies); err != nil {
+		return err
+	}
+	return o.completeEgress()
+}
+
+func (o *options) completeEgress() (err error) {
+	o.egress.AllowHTTP = o.allowHTTP
+	if o.egress.AllowCIDRs, err = prefixes("--allow-cidr", o.allowCIDRs); err != nil || o.caFile == "" {
+		return err
+	}
+	pem, err := os.ReadFile(o.caFile)
+	if err != nil {
+		return fmt.Errorf("--ca-file: %w", err)
+	}
+	if o.egress.RootCAs, err = x509.SystemCertPool(); err != nil {
+		return err
+	}
+	if !o.egress.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("--ca-file: %s holds no certificate", o.caFile)
+	}
+	return nil
+}
+
+// links is the lifetime of Link mode's addresses; zero where the mode is off.
+func (o *options) links() time.Duration {
+	if slices.Contains(o.connectModes, connectModeLink) {
+		return o.linkLifetime
+	}
+	return 0
+}
+
+func prefixes(flag string, texts []string) ([]netip.Prefix, error) {
+	list := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is no address range such as 10.20.0.0/16", flag, text)
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}
+
+func (o *options) logger() logr.Logger {
+	level := zapcore.InfoLevel
+	switch o.logLevel {
+	case "debug":
+		level = zapcore.DebugLevel
+	case "error":
+		level = zapcore.ErrorLevel
+	}
+	return zap.New(zap.UseDevMode(o.logFormat == "text"), zap.Level(level), zap.StacktraceLevel(zapcore.PanicLevel))
+}

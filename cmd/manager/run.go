@@ -1,0 +1,184 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/controllers"
+	"github.com/oauth-operator/oauth-operator/internal/callback"
+	"github.com/oauth-operator/oauth-operator/internal/egress"
+	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/publish"
+	"github.com/oauth-operator/oauth-operator/internal/seal"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+)
+
+// keysetName is the Secret of the keyset, in the operator's namespace.
+const keysetName = "oauth-operator-keyset"
+
+// run wires the parts and works until ctx ends and every token is saved.
+func run(ctx context.Context, o *options) error {
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	live, err := newLiveClient(mgr.GetConfig(), mgr.GetScheme())
+	if err != nil {
+		return err
+	}
+	keyring, err := seal.Open(ctx, seal.SecretSource(live, types.NamespacedName{Namespace: o.namespace, Name: keysetName}))
+	if err != nil {
+		return fmt.Errorf("reading the keyset: %w", err)
+	}
+	store := &tokenstore.Store{Client: live, Namespace: o.namespace, Keyring: keyring, Holder: holder(), Clock: clock.RealClock{}}
+	if err := wire(ctx, mgr, o, live, keyring, store); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("cache", cacheSynced(mgr)); err != nil {
+		return err
+	}
+	err = mgr.Start(ctx)
+	// Past a lost lease or a signal: an answer of a provider that is not saved yet cannot be had again.
+	if waiting := store.Unsaved(); waiting > 0 {
+		log.Log.Info("waiting until every token is saved", "tokens", waiting)
+	}
+	return errors.Join(err, store.Flush(context.Background()))
+}
+
+// wire makes the reconcilers and the callback server.
+func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client, keyring *seal.Keyring, store *tokenstore.Store) error {
+	catalog, err := provider.LoadCatalog()
+	if err != nil {
+		return err
+	}
+	resolver := &provider.Resolver{
+		Reader: mgr.GetClient(), Secrets: live, HTTP: egress.NewClient(o.egress), Policy: o.egress,
+		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: catalog,
+	}
+	publisher := &publish.Publisher{Client: live}
+	if o.watchTargets {
+		if err := publish.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+			return err
+		}
+		publisher.Metadata = mgr.GetCache()
+	}
+	counters, err := controllers.NewMetrics(metrics.Registry, mgr.GetCache(), store.Unsaved)
+	if err != nil {
+		return err
+	}
+	connections := &controllers.ConnectionReconciler{
+		Client: mgr.GetClient(), Resolver: resolver, Store: store, Publisher: publisher,
+		Events: mgr.GetEventRecorder("oauth-operator"), Metrics: counters, Clock: clock.RealClock{},
+		Links:       controllers.Links{Keyring: keyring, PublicURL: o.publicURL, Lifetime: o.links()},
+		Concurrency: o.concurrency,
+	}
+	pages := &callback.Server{
+		Connections: mgr.GetClient(), Client: live, Resolver: resolver, Store: store, Keyring: keyring,
+		Clock: clock.RealClock{}, Events: mgr.GetEventRecorder("oauth-operator"),
+		Metrics: callback.NewMetrics(metrics.Registry), PublicURL: o.publicURL,
+		Limits: callback.Limits{TrustedProxies: o.proxies},
+	}
+	return errors.Join(
+		connections.SetupWithManager(ctx, mgr),
+		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}).SetupWithManager(mgr),
+		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
+		mgr.Add(&pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}),
+	)
+}
+
+func newManager(o *options) (ctrl.Manager, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, err
+	}
+	// API Priority and Fairness decides what is too much, not a bucket in the client.
+	config.QPS = -1
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	return ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cacheOptions(o),
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:        o.probeAddr,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "oauth-operator",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &o.shutdown,
+	})
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
+// cacheOptions keep memory small: no managed fields, and of Secrets the metadata of the labelled
+// ones only.
+func cacheOptions(o *options) cache.Options {
+	options := cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject:         map[client.Object]cache.ByObject{},
+	}
+	for _, namespace := range o.watchNamespaces {
+		if options.DefaultNamespaces == nil {
+			options.DefaultNamespaces = map[string]cache.Config{}
+		}
+		options.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	secrets := &metav1.PartialObjectMetadata{}
+	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	options.ByObject[secrets] = publish.CacheOptions()
+	return options
+}
+
+// newLiveClient reads and writes at the API server: records, Secrets and attempts are never cached.
+func newLiveClient(config *rest.Config, scheme *runtime.Scheme) (client.Client, error) {
+	return client.New(config, client.Options{Scheme: scheme})
+}
+
+// holder names this process in an intent: no two processes, and no two lives of one, share it.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "_" + string(uuid.NewUUID())
+}
+
+func cacheSynced(mgr ctrl.Manager) healthz.Checker {
+	return func(r *http.Request) error {
+		if !mgr.GetCache().WaitForCacheSync(r.Context()) {
+			return errors.New("the cache is not filled yet")
+		}
+		return nil
+	}
+}

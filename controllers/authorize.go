@@ -1,0 +1,87 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+)
+
+// Reasons in tokenstore.Record.Ended.
+const (
+	// endedRefused means that the provider refused the refresh token (invalid_grant).
+	endedRefused = "refused"
+	// endedUnreadable means that the record cannot be unsealed. It is never stored.
+	endedUnreadable = "unreadable"
+)
+
+// authorize asks whether a grant is held for this client and these scopes.
+func (p *pass) authorize(context.Context) error {
+	if p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode {
+		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonAuthorized, "the client acts for itself")
+	}
+	if halt := p.grantMissing(); halt != nil {
+		p.personNeeded = true
+		halt.Message += "; " + p.howToConnect()
+		return halt
+	}
+	if missing := without(p.client.Scopes, p.record.Token.Scopes); len(missing) > 0 {
+		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonScopesReduced,
+			fmt.Sprintf("%s did not grant %s; ask for them at the provider and connect again, or drop them from spec.scopes",
+				p.client.DisplayName, strings.Join(missing, ", ")))
+	}
+	return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonAuthorized, "a grant is held")
+}
+
+// grantMissing is an ordered chain: the first thing that keeps the record's grant from being used.
+func (p *pass) grantMissing() *stop {
+	r := p.record
+	switch {
+	case r == nil:
+		return &stop{Reason: v1alpha1.ReasonAuthorizationRequired, Message: "a person has to consent"}
+	case r.Ended == endedUnreadable:
+		return &stop{Reason: v1alpha1.ReasonRecordUnreadable, Stalled: true,
+			Message: "the stored grant cannot be opened with the keys in the operator's keyset; restore that Secret, or connect again"}
+	case r.Fingerprint != p.client.Fingerprint:
+		return p.reauthorize("issuer, endpoints or client changed since a person consented, and the old grant is not sent anywhere new")
+	case r.Ended != "":
+		return p.reauthorize("the provider ended the grant (invalid_grant): it was revoked, replaced or has expired")
+	case len(without(p.client.Scopes, r.RequestedScopes)) > 0:
+		return p.reauthorize("scopes were added since a person consented: " + strings.Join(without(p.client.Scopes, r.RequestedScopes), ", "))
+	case !renewable(r) && expired(r, p.now):
+		return p.reauthorize("the access token expired, and the provider gave no refresh token; many give one only for a scope such as offline_access")
+	}
+	return nil
+}
+
+func (p *pass) reauthorize(why string) *stop {
+	return &stop{Reason: v1alpha1.ReasonReauthorizationRequired, Message: why, Stalled: true}
+}
+
+// howToConnect is the next command of everybody who waits for a person.
+func (p *pass) howToConnect() string {
+	if p.Links.Lifetime == 0 {
+		return "no way to connect is open: ask the platform team to switch one on (--connect-mode)"
+	}
+	return fmt.Sprintf("open the address that this prints: kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'",
+		p.conn.Namespace, p.conn.Name)
+}
+
+func renewable(r *tokenstore.Record) bool { return !r.Token.RefreshToken.IsZero() }
+
+// without lists what is in all and not in some.
+func without(all, some []string) []string {
+	var missing []string
+	for _, s := range all {
+		if !slices.Contains(some, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}

@@ -1,0 +1,139 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+)
+
+const (
+	// clientRejectedRetry is how soon rejected credentials are tried again unasked.
+	clientRejectedRetry = 30 * time.Minute
+	// secretPoll is how soon to look whether the client's Secret changed; Secrets of tenants are
+	// not watched.
+	secretPoll = 30 * time.Second
+	// promptRetry follows a lost answer while the provider may still honour the token just spent.
+	promptRetry = time.Second
+	// patience is how long a provider may fail before somebody is asked to look.
+	patience = 24 * time.Hour
+)
+
+// nextTry turns an error of the token endpoint into what the record remembers of it.
+func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
+	now := p.Clock.Now()
+	f := tokenstore.Failure{
+		Count: 1, Kind: cause.Kind, Code: cause.Code, Status: cause.Status, At: now, Since: now,
+		Generation: p.conn.Generation, SecretVersion: p.client.SecretVersion,
+	}
+	if last := p.record.Failure; last != nil {
+		f.Count, f.Since = last.Count+1, last.Since
+	}
+	backoff := oauth.Backoff(int(f.Count), string(p.conn.UID))
+	switch {
+	case cause.Kind == oauth.Blocked:
+	case cause.Kind == oauth.Misconfigured && clientRejected(cause.Code):
+		f.RetryAt = now.Add(clientRejectedRetry)
+	case cause.Kind == oauth.Misconfigured, cause.Kind == oauth.Reauthorize:
+	case cause.Kind == oauth.Throttled:
+		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
+	case f.Count == 1 && p.mayRepeat():
+		f.RetryAt = now.Add(promptRetry)
+	default:
+		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
+	}
+	return f
+}
+
+// mayRepeat says whether a refresh token that may have been spent is still good for one more try.
+func (p *pass) mayRepeat() bool {
+	return p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode ||
+		p.client.Rotation == oauth.RotationStatic || p.client.RetryWindow > promptRetry
+}
+
+func clientRejected(code string) bool {
+	return code == "invalid_client" || code == "unauthorized_client"
+}
+
+// failureStop says what the last failure means, from the record alone, so that it reads the same
+// at every look and after a restart.
+func (p *pass) failureStop() error {
+	f := p.record.Failure
+	halt := &stop{Stalled: p.now.Sub(f.Since) > patience}
+	if !f.RetryAt.IsZero() {
+		halt.Retry = max(f.RetryAt.Sub(p.now), time.Millisecond)
+	}
+	who := "the token endpoint of " + p.client.DisplayName
+	switch f.Kind {
+	case oauth.Misconfigured:
+		halt.Stalled = true
+		if clientRejected(f.Code) {
+			halt.Reason, halt.Message = v1alpha1.ReasonClientRejected, p.clientRejectedMessage(f.Code)
+			halt.Retry = min(halt.Retry, secretPoll)
+			break
+		}
+		halt.Reason = v1alpha1.ReasonRequestRejected
+		halt.Message = fmt.Sprintf("%s refused the request (%s); check spec.scopes and the provider's parameters, then %s", who, answer(f), p.refreshCommand())
+	case oauth.Reauthorize:
+		halt.Stalled, halt.Reason = true, v1alpha1.ReasonRequestRejected
+		halt.Message = fmt.Sprintf("%s refused the grant (%s); check the client's rights at the provider, then %s", who, answer(f), p.refreshCommand())
+	case oauth.Blocked:
+		halt.Stalled, halt.Reason = true, v1alpha1.ReasonEndpointNotAllowed
+		halt.Message = who + " is at an address that the operator may not connect to; use a public https address, or ask the platform team for --allow-cidr"
+	case oauth.Throttled:
+		halt.Reason = v1alpha1.ReasonThrottled
+		halt.Message = fmt.Sprintf("%s asked to wait (%s); it is asked again at %s", who, answer(f), clockTime(f.RetryAt))
+	case oauth.Ambiguous:
+		halt.Reason = v1alpha1.ReasonRefreshFailed
+		halt.Message = fmt.Sprintf("%s gave no usable answer (%s); it is asked again at %s", who, answer(f), clockTime(f.RetryAt))
+		if !p.mayRepeat() && renewable(p.record) {
+			halt.Reason = v1alpha1.ReasonAtRisk
+			halt.Message += "; if the refresh token was spent, a person has to connect again"
+		}
+	default:
+		halt.Reason = v1alpha1.ReasonRefreshFailed
+		halt.Message = fmt.Sprintf("%s could not be used (%s); it is asked again at %s", who, answer(f), clockTime(f.RetryAt))
+	}
+	return halt
+}
+
+func (p *pass) clientRejectedMessage(code string) string {
+	if p.conn.Spec.Client == nil || p.conn.Spec.Client.SecretRef == nil {
+		return fmt.Sprintf("%s refused the client (%s); check client id and secret of the provider object", p.client.DisplayName, code)
+	}
+	ref := p.conn.Spec.Client.SecretRef
+	return fmt.Sprintf("%s refused the client (%s); check spec.client.id and key %s of Secret %s: kubectl -n %s edit secret %s; a change is noticed within %s",
+		p.client.DisplayName, code, ref.Key, ref.Name, p.conn.Namespace, ref.Name, secretPoll)
+}
+
+// refreshCommand asks for a renewal now.
+func (p *pass) refreshCommand() string {
+	return fmt.Sprintf(`kubectl -n %s annotate --overwrite oauthconnection %s %s="$(date +%%s)"`,
+		p.conn.Namespace, p.conn.Name, v1alpha1.RefreshRequestedAnnotation)
+}
+
+// answer describes what came back, in fixed words.
+func answer(f *tokenstore.Failure) string {
+	switch {
+	case f.Code != "" && f.Status != 0:
+		return fmt.Sprintf("HTTP %d, %s", f.Status, f.Code)
+	case f.Code != "":
+		return f.Code
+	case f.Status == http.StatusOK:
+		return "HTTP 200 without a token"
+	case f.Status != 0:
+		return fmt.Sprintf("HTTP %d", f.Status)
+	case f.Kind == oauth.Ambiguous:
+		return "no answer"
+	default:
+		return "no connection"
+	}
+}
+
+func clockTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

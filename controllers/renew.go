@@ -1,0 +1,225 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+)
+
+const (
+	// intentLife bounds a token request (30 s) and the write after it. Until it is over no other
+	// replica sends the same refresh token.
+	intentLife = time.Minute
+	// inFlightRetry is how soon to look again when another replica holds the intent.
+	inFlightRetry = 5 * time.Second
+	// unsavedRetry is how soon to look whether the token store's keeper got its record saved.
+	unsavedRetry = 2 * time.Second
+)
+
+// renew gets the next token when it is due.
+func (p *pass) renew(ctx context.Context) error {
+	if p.Store.Pending(p.conn.UID) {
+		return &stop{Reason: v1alpha1.ReasonTokenUnsaved, Retry: unsavedRetry,
+			Message: "a new token is held in memory until the API server takes it; nothing is lost while the operator runs"}
+	}
+	grant, ok := oauth.GrantFor(string(p.conn.Spec.Grant))
+	if !ok {
+		return fmt.Errorf("grant %s is not implemented", p.conn.Spec.Grant)
+	}
+	if p.record == nil || p.record.Fingerprint != p.client.Fingerprint {
+		p.startRecord()
+	}
+	p.refreshAt = dueAt(p.record, p.schedule())
+	if !p.mustRenew() {
+		return p.notDue()
+	}
+	return p.obtain(ctx, grant)
+}
+
+// startRecord is for grants that need no person. What an older client obtained is forgotten.
+func (p *pass) startRecord() {
+	fresh := &tokenstore.Record{}
+	if p.record != nil {
+		*fresh = *p.record
+		fresh.Token, fresh.Previous, fresh.Failure = oauth.Token{}, oauth.Secret{}, nil
+	}
+	fresh.Fingerprint, fresh.Grant, fresh.RequestedScopes = p.client.Fingerprint, string(p.conn.Spec.Grant), p.client.Scopes
+	p.record = fresh
+}
+
+func (p *pass) schedule() oauth.Schedule {
+	s := oauth.Schedule{Earliest: p.client.Earliest, Seed: string(p.conn.UID)}
+	if r := p.conn.Spec.Refresh; r != nil && r.Before != nil {
+		s.Before = r.Before.Duration
+	}
+	return s
+}
+
+// mustRenew decides from the record alone; status is for people.
+func (p *pass) mustRenew() bool {
+	switch r := p.record; {
+	case r.Token.AccessToken.IsZero() && r.Failure == nil:
+		return true
+	case p.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode && !renewable(r):
+		return false
+	case p.refreshRequested():
+		return true
+	case p.backingOff():
+		return false
+	case r.Failure != nil, r.Token.AccessToken.IsZero():
+		return true
+	default:
+		return !p.refreshAt.IsZero() && !p.now.Before(p.refreshAt)
+	}
+}
+
+// backingOff says whether the last failure still asks to wait. A change of spec or of the client's
+// Secret ends that at once.
+func (p *pass) backingOff() bool {
+	f := p.record.Failure
+	if f == nil || f.Generation != p.conn.Generation || f.SecretVersion != p.client.SecretVersion {
+		return false
+	}
+	return f.RetryAt.IsZero() || p.now.Before(f.RetryAt)
+}
+
+// refreshRequested says whether somebody asked for a renewal that was not acted on.
+func (p *pass) refreshRequested() bool {
+	asked := p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation]
+	return asked != "" && asked != p.conn.Status.LastHandledRefresh
+}
+
+// notDue tells how the token stands while nothing is to be done.
+func (p *pass) notDue() error {
+	if p.record.Failure != nil {
+		return p.failureStop()
+	}
+	if expired(p.record, p.now) {
+		return &stop{Reason: v1alpha1.ReasonTokenExpired, Message: "the access token expired", Stalled: true}
+	}
+	p.wake(p.refreshAt)
+	p.wake(p.record.Token.Expiry)
+	return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonFresh, p.freshMessage())
+}
+
+func (p *pass) freshMessage() string {
+	switch t := p.record.Token; {
+	case t.Expiry.IsZero():
+		return "the access token has no expiry that the provider tells"
+	case p.refreshAt.IsZero():
+		return "the provider gave no refresh token: a person has to connect again when the access token expires"
+	default:
+		return "the access token is valid and renewed before it expires"
+	}
+}
+
+// obtain makes one token request between an intent and a save (design section 6).
+func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
+	held, heldFrom := p.record.Token, p.record.Authorization
+	intent := *p.record
+	intent.Intent = &tokenstore.Intent{
+		Attempt:          string(uuid.NewUUID()),
+		Deadline:         p.now.Add(intentLife),
+		RefreshTokenHash: held.RefreshToken.Hash(),
+	}
+	begun, err := p.Store.Begin(ctx, p.key, &intent)
+	if errors.Is(err, tokenstore.ErrInFlight) {
+		return &stop{Reason: v1alpha1.ReasonProgressing, Retry: inFlightRetry, Message: "another replica renews the token now"}
+	}
+	if err != nil {
+		return err
+	}
+	p.record = begun
+	p.conn.Status.LastHandledRefresh = p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation]
+
+	started := p.Clock.Now()
+	token, err := grant.Token(ctx, &p.client.Client, &held)
+	p.Metrics.observeRefresh(err, p.Clock.Now().Sub(started))
+	if err != nil {
+		return p.refused(ctx, heldFrom, held, err)
+	}
+	return p.keep(ctx, held, token)
+}
+
+// keep saves the new token before anything else looks at it.
+func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) error {
+	next := *p.record
+	next.Token, next.Previous, next.Intent, next.Failure, next.Ended = *token, held.AccessToken, nil, nil, ""
+	if !held.AccessToken.IsZero() {
+		next.Refreshes++
+	}
+	saved, err := p.Store.Save(ctx, p.key, &next)
+	if errors.Is(err, tokenstore.ErrUnsaved) {
+		p.record = &next
+		return &stop{Reason: v1alpha1.ReasonTokenUnsaved, Retry: unsavedRetry,
+			Message: "a new token is held in memory until the API server takes it; nothing is lost while the operator runs"}
+	}
+	if err != nil {
+		return err
+	}
+	p.record = saved
+	p.refreshAt = dueAt(saved, p.schedule())
+	return p.notDue()
+}
+
+// refused stores what the failure asks for, so that it holds over restarts.
+func (p *pass) refused(ctx context.Context, from any, held oauth.Token, cause error) error {
+	var failure *oauth.Error
+	if !errors.As(cause, &failure) {
+		failure = &oauth.Error{Kind: oauth.Transient}
+	}
+	log.FromContext(ctx).Info("token request failed", "kind", failure.Kind.String(), "code", failure.Code, "status", failure.Status)
+	if failure.Kind == oauth.Reauthorize && p.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode {
+		return p.ended(ctx, held)
+	}
+	saved, err := p.Store.Fail(ctx, p.key, p.record, p.nextTry(failure))
+	if err != nil {
+		return err
+	}
+	p.record = saved
+	return p.failureStop()
+}
+
+// ended condemns the grant only if the record still holds the token that was refused: a sibling's
+// newer one is adopted by the next pass.
+func (p *pass) ended(ctx context.Context, held oauth.Token) error {
+	live, err := p.Store.Get(ctx, p.key)
+	if err != nil {
+		return err
+	}
+	if live.Token.RefreshToken.Hash() != held.RefreshToken.Hash() {
+		p.record = live
+		return &stop{Reason: v1alpha1.ReasonProgressing, Retry: time.Millisecond, Message: "another replica renewed the token"}
+	}
+	dead := *live
+	dead.Intent, dead.Failure, dead.Ended = nil, nil, endedRefused
+	saved, err := p.Store.Save(ctx, p.key, &dead)
+	if err != nil {
+		return err
+	}
+	p.record = saved
+	return p.authorize(ctx)
+}
+
+// dueAt is when a record's token is renewed next; zero when it never is.
+func dueAt(r *tokenstore.Record, s oauth.Schedule) time.Time {
+	if r.Grant == string(v1alpha1.GrantAuthorizationCode) && !renewable(r) {
+		return time.Time{}
+	}
+	return oauth.DueAt(&r.Token, s)
+}
+
+func expired(r *tokenstore.Record, now time.Time) bool {
+	return !r.Token.Expiry.IsZero() && !now.Before(r.Token.Expiry)
+}

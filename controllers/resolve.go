@@ -1,0 +1,43 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/provider"
+)
+
+// resolve turns what the connection says into a client that can talk to the provider.
+func (p *pass) resolve(ctx context.Context) error {
+	resolved, err := p.Resolver.Connection(ctx, p.conn)
+	if err != nil {
+		return resolveStop(err)
+	}
+	p.client = resolved
+	p.conn.Status.Provider = resolved.DisplayName
+	p.conn.Status.RedirectURI = ""
+	if p.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode {
+		p.conn.Status.RedirectURI = resolved.RedirectURI
+	}
+	return p.done(v1alpha1.ClientResolvedCondition, v1alpha1.ReasonResolved,
+		"client of "+resolved.DisplayName+" is complete")
+}
+
+// resolveStop gives a provider's error its meaning for the walk. The issuer's metadata comes back
+// by itself; everything else waits for somebody, and is looked at again for what is not watched.
+func resolveStop(err error) error {
+	var cause *provider.Error
+	if !errors.As(err, &cause) {
+		return err
+	}
+	return &stop{
+		Reason:  cause.Reason,
+		Message: cause.Message,
+		Stalled: cause.Reason != v1alpha1.ReasonDiscoveryFailed,
+		Retry:   cause.Retry,
+	}
+}

@@ -1,0 +1,165 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+)
+
+// summarize is the only writer of an OAuthConnection's status.
+func (p *pass) summarize(ctx context.Context) error {
+	status := &p.conn.Status
+	address, err := p.startAddress(ctx)
+	if err != nil {
+		return err
+	}
+	status.ObservedGeneration = p.conn.Generation
+	status.AuthorizationURL = address
+	p.describeRecord()
+	for _, r := range p.results {
+		p.setCondition(r.condition, conditionStatus(r.stop == nil), r.reason, r.message)
+	}
+	was := meta.FindStatusCondition(status.Conditions, v1alpha1.ReadyCondition).DeepCopy()
+	p.setReady()
+	p.announce(was, meta.FindStatusCondition(status.Conditions, v1alpha1.ReadyCondition))
+	return nil
+}
+
+// describeRecord copies what people may know of the record.
+func (p *pass) describeRecord() {
+	status := &p.conn.Status
+	status.Account, status.Scopes, status.RefreshCount, status.ConsecutiveFailures = "", nil, 0, 0
+	status.ExpiresAt, status.RefreshAt, status.RefreshTokenExpiresAt, status.LastRefreshTime = nil, nil, nil, nil
+	status.Binding = nil
+	r := p.record
+	if r == nil || r.Ended == endedUnreadable {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.TokenFreshCondition)
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.SecretPublishedCondition)
+		return
+	}
+	status.Account, status.Scopes, status.RefreshCount = r.Account, r.Token.Scopes, r.Refreshes
+	status.ExpiresAt = timeOrNil(r.Token.Expiry)
+	status.RefreshTokenExpiresAt = timeOrNil(r.Token.RefreshTokenExpiry)
+	status.LastRefreshTime = timeOrNil(r.Token.Obtained)
+	status.RefreshAt = timeOrNil(p.refreshAt)
+	if f := r.Failure; f != nil {
+		status.ConsecutiveFailures = f.Count
+		status.RefreshAt = timeOrNil(f.RetryAt)
+	}
+	if !r.Token.AccessToken.IsZero() {
+		status.Binding = &v1alpha1.Binding{Name: p.conn.TargetName()}
+	}
+}
+
+// setReady derives Ready and kstatus' two conditions from what the steps said.
+func (p *pass) setReady() {
+	halt := p.stopped()
+	usable := p.usable()
+	switch {
+	case p.conn.Spec.Suspend:
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonSuspended,
+			"spec.suspend is true: nothing is renewed or published")
+		p.setKstatus("", "", "")
+	case halt == nil && usable:
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady,
+			fmt.Sprintf("Secret %s holds a valid access token", p.conn.TargetName()))
+		p.setKstatus("", "", "")
+	case halt == nil:
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "the next token is on its way")
+		p.setKstatus(v1alpha1.ReconcilingCondition, v1alpha1.ReasonProgressing, "the next token is on its way")
+	case halt.Stalled:
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionFalse, halt.Reason, halt.Message)
+		p.setKstatus(v1alpha1.StalledCondition, halt.Reason, halt.Message)
+	case usable:
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionTrue, halt.Reason,
+			fmt.Sprintf("Secret %s holds a valid access token; %s", p.conn.TargetName(), halt.Message))
+		p.setKstatus(v1alpha1.ReconcilingCondition, halt.Reason, halt.Message)
+	case p.record != nil && expired(p.record, p.now):
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonTokenExpired,
+			"the access token expired; "+halt.Message)
+		p.setKstatus(v1alpha1.ReconcilingCondition, halt.Reason, halt.Message)
+	default:
+		p.setCondition(v1alpha1.ReadyCondition, metav1.ConditionFalse, halt.Reason, halt.Message)
+		p.setKstatus(v1alpha1.ReconcilingCondition, halt.Reason, halt.Message)
+	}
+}
+
+// usable says whether the target Secret holds a token that a workload can use now.
+func (p *pass) usable() bool {
+	if p.record == nil || p.record.Token.AccessToken.IsZero() || expired(p.record, p.now) {
+		return false
+	}
+	if !p.record.Token.Expiry.IsZero() {
+		p.wake(p.record.Token.Expiry)
+	}
+	return meta.IsStatusConditionTrue(p.conn.Status.Conditions, v1alpha1.SecretPublishedCondition)
+}
+
+// setKstatus sets one of Reconciling and Stalled, or none, and removes the other.
+func (p *pass) setKstatus(condition, reason, message string) {
+	for _, c := range []string{v1alpha1.ReconcilingCondition, v1alpha1.StalledCondition} {
+		if c != condition {
+			meta.RemoveStatusCondition(&p.conn.Status.Conditions, c)
+			continue
+		}
+		p.setCondition(c, metav1.ConditionTrue, reason, message)
+	}
+}
+
+func (p *pass) setCondition(condition string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&p.conn.Status.Conditions, metav1.Condition{
+		Type: condition, Status: status, Reason: reason, Message: message,
+		ObservedGeneration: p.conn.Generation, LastTransitionTime: metav1.NewTime(p.now),
+	})
+}
+
+// announce makes an event when Ready changed its status or reason, and stays silent otherwise.
+func (p *pass) announce(was, is *metav1.Condition) {
+	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
+		return
+	}
+	kind := corev1.EventTypeWarning
+	if is.Reason == v1alpha1.ReasonReady || is.Reason == v1alpha1.ReasonProgressing ||
+		is.Reason == v1alpha1.ReasonSuspended || is.Reason == v1alpha1.ReasonAuthorizationRequired {
+		kind = corev1.EventTypeNormal
+	}
+	p.event(kind, is.Reason, "Reconcile", is.Message)
+}
+
+func (p *pass) event(kind, reason, action, message string) {
+	p.Events.Eventf(p.conn, nil, kind, reason, action, "%s", message)
+}
+
+// patchStatus writes the status once, and only if it changed.
+func (r *ConnectionReconciler) patchStatus(ctx context.Context, before, after *v1alpha1.OAuthConnection) error {
+	if equality.Semantic.DeepEqual(before.Status, after.Status) {
+		return nil
+	}
+	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
+}
+
+func conditionStatus(ok bool) metav1.ConditionStatus {
+	if ok {
+		return metav1.ConditionTrue
+	}
+	return metav1.ConditionFalse
+}
+
+// timeOrNil drops what the API does not keep, so that equal times compare as equal.
+func timeOrNil(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.Truncate(time.Second)}
+}
