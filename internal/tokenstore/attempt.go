@@ -1,0 +1,169 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/internal/seal"
+)
+
+const (
+	// IntentLifetime fences a refresh token while it may be in use: a token request (30 s), the save
+	// after it (10 s), and some slack for clocks that differ.
+	IntentLifetime = time.Minute
+	// saveTimeout bounds one try to save.
+	saveTimeout = 10 * time.Second
+	// saveRounds bounds how often one try gives way to other writers; the keeper goes on after it.
+	saveRounds = 5
+)
+
+// errContended says that other writers came first in every round.
+var errContended = errors.New("too many others write the record")
+
+// Begin announces a token request: it stores an intent in place of the version r was read from. Every
+// Begin that succeeds must be followed by Save, Fail or Delete; until then Flush waits.
+//
+// It fails with ErrInFlight where another holder's intent is not past its deadline, with ErrUnsaved
+// where the keeper holds a newer record, with ErrConflict where r is not what is stored. This process's
+// own intent is taken over: of an attempt of its own it knows how it ended. An expired intent of another
+// holder is taken over too, and returned as Interrupted: what that holder did with the refresh token is
+// not known, and to decide that is the caller's.
+func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) {
+	if s.Pending(key.UID) {
+		return nil, ErrUnsaved
+	}
+	now, found := s.Clock.Now(), r.origin.intent
+	foreign := found != nil && found.Holder != s.Holder
+	if foreign && now.Before(found.Deadline) {
+		return nil, ErrInFlight
+	}
+	next := r.settled()
+	next.Intent = &Intent{Attempt: string(uuid.NewUUID()), Holder: s.Holder, Deadline: now.Add(IntentLifetime)}
+	if !r.Token.RefreshToken.IsZero() {
+		next.Intent.RefreshTokenHash = r.Token.RefreshToken.Hash()
+	}
+
+	s.keeper.begin(key.UID)
+	stored, err := s.write(ctx, key, next)
+	if err != nil {
+		s.keeper.end(key.UID)
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	s.keeper.revive(key.UID)
+	if foreign {
+		stored.Interrupted = copied(found)
+	}
+	return stored, nil
+}
+
+// Save stores the outcome of an attempt. It does not end with ctx: the provider has already answered.
+//
+// Where the API server does not take the record within 10 s, the keeper holds it and tries until it is
+// stored; Save returns it with ErrUnsaved then. Where somebody else's record stays (see merge), Save
+// returns that one with ErrConflict. Where the record was deleted meanwhile by this process it fails
+// with ErrNotFound; where it is merely gone, it is created again.
+func (s *Store) Save(ctx context.Context, key Key, r *Record) (*Record, error) {
+	defer s.keeper.end(key.UID)
+	return s.save(ctx, &unsaved{key: key, record: r.settled()})
+}
+
+// Replace stores a new consent over whatever is there, be it unreadable; only a consent that was given
+// still later stays. Otherwise it is as Save.
+func (s *Store) Replace(ctx context.Context, key Key, r *Record) (*Record, error) {
+	s.keeper.drop(key.UID)
+	s.keeper.revive(key.UID)
+	return s.save(ctx, &unsaved{key: key, record: r.settled(), consent: true})
+}
+
+// Fail ends an attempt that brought no token: the intent goes, the token stays, the failure is
+// remembered. It does not end with ctx and is not kept where it fails: the intent expires by itself.
+func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Record, error) {
+	defer s.keeper.end(key.UID)
+	next := r.settled()
+	next.Failure = &f
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	stored, err := s.write(ctx, key, next)
+	if err != nil {
+		return nil, fmt.Errorf("store a failure: %w", err)
+	}
+	return stored, nil
+}
+
+func (s *Store) save(ctx context.Context, u *unsaved) (*Record, error) {
+	s.keeper.enter()
+	defer s.keeper.leave()
+	ctx = context.WithoutCancel(ctx)
+	// A journal that outlives the process takes u here, before the first write.
+	stored, err := s.settle(ctx, u)
+	if err == nil || final(err) {
+		return stored, err
+	}
+	if kept := s.keep(ctx, u); kept != u {
+		return kept.record.clone(), ErrConflict
+	}
+	return u.record.clone(), fmt.Errorf("%w: %w", ErrUnsaved, err)
+}
+
+// final says that trying again cannot change the outcome.
+func final(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) }
+
+// settle writes a record, or finds out that another one stays.
+func (s *Store) settle(ctx context.Context, u *unsaved) (*Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	next := u.record.clone()
+	for range saveRounds {
+		if s.keeper.forgotten(u.key.UID) {
+			return nil, ErrNotFound
+		}
+		stored, err := s.write(ctx, u.key, next)
+		if err == nil {
+			return s.unlessForgotten(ctx, u.key, stored)
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, err
+		}
+		theirs, err := s.read(ctx, u.key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			next.origin.version = ""
+			continue
+		case errors.Is(err, seal.ErrUnsealable) && u.consent:
+			next.origin.version = theirs.origin.version
+			continue
+		case err != nil:
+			return nil, err
+		}
+		switch merge(next, theirs, u.consent) {
+		case theirsStay:
+			return theirs, ErrConflict
+		case alreadyStored:
+			return theirs, nil
+		}
+		next.origin.version = theirs.origin.version
+	}
+	return nil, errContended
+}
+
+// unlessForgotten takes back what was created while the connection was being deleted.
+func (s *Store) unlessForgotten(ctx context.Context, key Key, stored *Record) (*Record, error) {
+	if !s.keeper.forgotten(key.UID) {
+		return stored, nil
+	}
+	secret, version := &corev1.Secret{ObjectMeta: s.name(key)}, stored.origin.version
+	err := s.Client.Delete(ctx, secret, client.Preconditions{ResourceVersion: &version})
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("remove the record of a deleted connection: %w", err)
+	}
+	return nil, ErrNotFound
+}

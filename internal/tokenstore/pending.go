@@ -1,0 +1,81 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// Pending says whether a record of this connection is held in memory only.
+func (s *Store) Pending(uid types.UID) bool { return s.keeper.held(uid) != nil }
+
+// Unsaved is how many records are held in memory only.
+func (s *Store) Unsaved() int { return s.keeper.count() }
+
+// Flush waits until no attempt or write is under way in this process and every record is saved, or
+// until ctx ends. Then the process may exit.
+func (s *Store) Flush(ctx context.Context) error {
+	for idle := s.keeper.wait(); idle != nil; idle = s.keeper.wait() {
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return fmt.Errorf("%d records are not saved: %w", s.Unsaved(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Forget drops what is held of a connection that is being deleted, and keeps an attempt under way from
+// creating its record again. A new consent or a new attempt lifts that.
+func (s *Store) Forget(uid types.UID) { s.keeper.forget(uid, s.Clock.Now()) }
+
+// keep hands a record to the keeper and returns the one it holds now.
+func (s *Store) keep(ctx context.Context, u *unsaved) *unsaved {
+	ctx, u.stop = context.WithCancel(ctx)
+	kept := s.keeper.put(u)
+	if kept != u {
+		u.stop()
+		return kept
+	}
+	go s.retry(ctx, u)
+	return u
+}
+
+// retry ends when the record is stored, superseded, or dropped.
+func (s *Store) retry(ctx context.Context, u *unsaved) {
+	defer s.keeper.release(u)
+	logger := log.FromContext(ctx).WithValues("connection", u.key.Namespace+"/"+u.key.Name)
+	try := func() (*Record, error) {
+		stored, err := s.settle(ctx, u)
+		if final(err) {
+			return nil, backoff.Permanent(err)
+		}
+		return stored, err
+	}
+	notify := func(err error, wait time.Duration) {
+		logger.Info("a record is still not saved", "cause", err.Error(), "retryIn", wait.String())
+	}
+	// Without a limit of its own: the record is all that is left of a spent token.
+	_, err := backoff.Retry(ctx, try, backoff.WithBackOff(s.schedule()), backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
+	if err != nil {
+		logger.Info("an unsaved record is not needed any more", "cause", err.Error())
+		return
+	}
+	logger.Info("a held record is saved")
+}
+
+func (s *Store) schedule() backoff.BackOff {
+	if s.Retry != nil {
+		return s.Retry()
+	}
+	return &backoff.ExponentialBackOff{
+		InitialInterval: 100 * time.Millisecond, MaxInterval: 15 * time.Second, Multiplier: 2, RandomizationFactor: 0.5,
+	}
+}

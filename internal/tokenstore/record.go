@@ -1,0 +1,106 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenstore
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+)
+
+// Record is what is kept of one connection. The zero Record is one that was never stored: storing it
+// creates the Secret. A Record that the Store returned belongs to the caller.
+type Record struct {
+	// Fingerprint of the issuer, endpoints and client that the tokens belong to.
+	Fingerprint string
+	Grant       string
+	// Token is stored without its IDToken and Body.
+	Token oauth.Token
+	// Previous is the access token before Token's.
+	Previous oauth.Secret
+	// Account is who consented, as the provider's account expression says.
+	Account         string
+	RequestedScopes []string
+	AuthorizedAt    time.Time
+	// Authorization is the OAuthAuthorization by which a person consented, empty for other grants.
+	Authorization types.UID
+	Refreshes     int64
+	// Ended is a fixed reason where the grant is known to be over.
+	Ended string
+	// Failure is the last failed try, nil after a success.
+	Failure *Failure
+
+	// Intent is the attempt that is stored as under way. Begin sets it, Save, Fail and Replace clear
+	// it; what callers put here is not looked at.
+	Intent *Intent
+	// Interrupted is the attempt of another holder that Begin took over after its deadline: that
+	// holder may have spent the refresh token without saving what it got. It is not stored.
+	Interrupted *Intent
+
+	origin origin
+}
+
+// origin is what the API server held when the record was read or written. Compare-and-swap and fencing
+// rest on it, so that nothing a caller does to the exported fields can lift them.
+type origin struct {
+	version string
+	intent  *Intent
+}
+
+// Intent announces a token request before it is sent.
+type Intent struct {
+	// Attempt is unique.
+	Attempt string
+	// Holder is the process that makes the request.
+	Holder string
+	// Deadline ends the fence: request and save are over by then, or the holder is dead.
+	Deadline time.Time
+	// RefreshTokenHash is the SHA-256 of the token that is about to be spent, empty where there is none.
+	RefreshTokenHash string
+}
+
+// Failure is what a failed token request leaves for the next try.
+type Failure struct {
+	// Count of failures in a row.
+	Count int32
+	Kind  oauth.Kind
+	// Code and Status are of the provider's answer, see oauth.Error.
+	Code   string
+	Status int
+	// At is when it failed, Since when the first failure in a row did.
+	At, Since time.Time
+	// RetryAt is zero where only a change helps. A change is another Generation of the connection or
+	// another SecretVersion (resourceVersion of the client's Secret) than these.
+	RetryAt       time.Time
+	Generation    int64
+	SecretVersion string
+}
+
+// clone copies everything a caller could change.
+func (r *Record) clone() *Record {
+	c := *r
+	c.RequestedScopes = slices.Clone(r.RequestedScopes)
+	c.Token.Scopes = slices.Clone(r.Token.Scopes)
+	c.Intent, c.Interrupted, c.Failure = copied(r.Intent), copied(r.Interrupted), copied(r.Failure)
+	return &c
+}
+
+// settled is the record as it is stored when no attempt is under way.
+func (r *Record) settled() *Record {
+	c := r.clone()
+	c.Intent, c.Interrupted = nil, nil
+	c.Token.IDToken, c.Token.Body = oauth.Secret{}, nil
+	return c
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}

@@ -1,0 +1,145 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenstore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+)
+
+// wireVersion is written into every record. A reader refuses versions it does not know: writing such a
+// record back would drop what it did not understand.
+const wireVersion = 1
+
+// errWire has no cause: a parser's message may quote the record.
+var errWire = errors.New("the record is not of a form that this version of the operator knows")
+
+// wire is a record's stored form, before it is sealed. It is the only place where tokens leave
+// oauth.Secret to be kept.
+type wire struct {
+	Version         int          `json:"v"`
+	Fingerprint     string       `json:"fp,omitzero"`
+	Grant           string       `json:"grant,omitzero"`
+	Token           wireToken    `json:"token,omitzero"`
+	Previous        string       `json:"prev,omitzero"`
+	Account         string       `json:"account,omitzero"`
+	RequestedScopes []string     `json:"asked,omitempty"`
+	AuthorizedAt    time.Time    `json:"authAt,omitzero"`
+	Authorization   types.UID    `json:"auth,omitzero"`
+	Refreshes       int64        `json:"n,omitzero"`
+	Ended           string       `json:"ended,omitzero"`
+	Failure         *wireFailure `json:"failure,omitempty"`
+	Intent          *wireIntent  `json:"intent,omitempty"`
+}
+
+type wireToken struct {
+	Access        string    `json:"access,omitzero"`
+	Refresh       string    `json:"refresh,omitzero"`
+	Type          string    `json:"type,omitzero"`
+	Obtained      time.Time `json:"at,omitzero"`
+	Expiry        time.Time `json:"exp,omitzero"`
+	RefreshExpiry time.Time `json:"refreshExp,omitzero"`
+	Scopes        []string  `json:"scopes,omitempty"`
+}
+
+type wireIntent struct {
+	Attempt          string    `json:"id"`
+	Holder           string    `json:"holder"`
+	Deadline         time.Time `json:"deadline"`
+	RefreshTokenHash string    `json:"hash,omitzero"`
+}
+
+type wireFailure struct {
+	Count         int32     `json:"n"`
+	Kind          int       `json:"kind"`
+	Code          string    `json:"code,omitzero"`
+	Status        int       `json:"status,omitzero"`
+	At            time.Time `json:"at,omitzero"`
+	Since         time.Time `json:"since,omitzero"`
+	RetryAt       time.Time `json:"retry,omitzero"`
+	Generation    int64     `json:"gen,omitzero"`
+	SecretVersion string    `json:"secret,omitzero"`
+}
+
+// encode returns the stored form of a record, in the clear.
+func encode(r *Record) ([]byte, error) {
+	w := wire{
+		Version:     wireVersion,
+		Fingerprint: r.Fingerprint,
+		Grant:       r.Grant,
+		Token: wireToken{
+			Access:        r.Token.AccessToken.Reveal(),
+			Refresh:       r.Token.RefreshToken.Reveal(),
+			Type:          r.Token.TokenType,
+			Obtained:      r.Token.Obtained.UTC(),
+			Expiry:        r.Token.Expiry.UTC(),
+			RefreshExpiry: r.Token.RefreshTokenExpiry.UTC(),
+			Scopes:        r.Token.Scopes,
+		},
+		Previous:        r.Previous.Reveal(),
+		Account:         r.Account,
+		RequestedScopes: r.RequestedScopes,
+		AuthorizedAt:    r.AuthorizedAt.UTC(),
+		Authorization:   r.Authorization,
+		Refreshes:       r.Refreshes,
+		Ended:           r.Ended,
+	}
+	if i := r.Intent; i != nil {
+		w.Intent = &wireIntent{i.Attempt, i.Holder, i.Deadline.UTC(), i.RefreshTokenHash}
+	}
+	if f := r.Failure; f != nil {
+		w.Failure = &wireFailure{
+			f.Count, int(f.Kind), f.Code, f.Status, f.At.UTC(), f.Since.UTC(), f.RetryAt.UTC(), f.Generation, f.SecretVersion,
+		}
+	}
+	encoded, err := json.Marshal(w)
+	if err != nil {
+		return nil, fmt.Errorf("encode a record: %w", err)
+	}
+	return encoded, nil
+}
+
+// decode reads what encode wrote.
+func decode(encoded []byte) (*Record, error) {
+	var w wire
+	if err := json.Unmarshal(encoded, &w); err != nil || w.Version != wireVersion {
+		return nil, errWire
+	}
+	r := &Record{
+		Fingerprint: w.Fingerprint,
+		Grant:       w.Grant,
+		Token: oauth.Token{
+			AccessToken:        oauth.NewSecret(w.Token.Access),
+			RefreshToken:       oauth.NewSecret(w.Token.Refresh),
+			TokenType:          w.Token.Type,
+			Obtained:           w.Token.Obtained,
+			Expiry:             w.Token.Expiry,
+			RefreshTokenExpiry: w.Token.RefreshExpiry,
+			Scopes:             w.Token.Scopes,
+		},
+		Previous:        oauth.NewSecret(w.Previous),
+		Account:         w.Account,
+		RequestedScopes: w.RequestedScopes,
+		AuthorizedAt:    w.AuthorizedAt,
+		Authorization:   w.Authorization,
+		Refreshes:       w.Refreshes,
+		Ended:           w.Ended,
+	}
+	if i := w.Intent; i != nil {
+		r.Intent = &Intent{i.Attempt, i.Holder, i.Deadline, i.RefreshTokenHash}
+	}
+	if f := w.Failure; f != nil {
+		r.Failure = &Failure{
+			Count: f.Count, Kind: oauth.Kind(f.Kind), Code: f.Code, Status: f.Status,
+			At: f.At, Since: f.Since, RetryAt: f.RetryAt, Generation: f.Generation, SecretVersion: f.SecretVersion,
+		}
+	}
+	return r, nil
+}
