@@ -23,10 +23,8 @@ app.kubernetes.io/name: oauth-operator
 {{/* The flags. What is at its default is left out. */}}
 {{- define "oauth-operator.args" -}}
 - --public-url=$(PUBLIC_URL)
-{{- if ne (join "," .Values.connectModes) "Link" }}
 {{- range .Values.connectModes }}
 - --connect-mode={{ . }}
-{{- end }}
 {{- end }}
 {{- range .Values.watchNamespaces }}
 - --watch-namespace={{ . }}
@@ -39,6 +37,9 @@ app.kubernetes.io/name: oauth-operator
 {{- end }}
 {{- range .Values.egress.allowCIDRs }}
 - --allow-cidr={{ . }}
+{{- end }}
+{{- if .Values.egress.caConfigMap }}
+- --ca-file=/etc/oauth-operator/ca/ca.crt
 {{- end }}
 {{- range .Values.callback.trustedProxies }}
 - --trusted-proxy={{ . }}
