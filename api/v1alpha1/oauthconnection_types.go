@@ -102,7 +102,10 @@ const (
 type RefreshSpec struct {
 	// Before is how long before its expiry a token is renewed; never more than half of its life.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self >= duration('5s') && self <= duration('720h')",message="before is between 5s and 720h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('720h')",message="before is between 5s and 720h"
 	Before *metav1.Duration `json:"before,omitempty"`
 }
 

@@ -159,12 +159,21 @@ type RefreshRules struct {
 	Rotation Rotation `json:"rotation,omitempty"`
 	// RetryWindow is how long the provider still honours the refresh token that was just spent.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
 	RetryWindow *metav1.Duration `json:"retryWindow,omitempty"`
 	// TokenLifetime is the access token's life where the response has no expires_in.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
 	TokenLifetime *metav1.Duration `json:"tokenLifetime,omitempty"`
 	// Earliest is the remaining life above which the provider refuses a refresh.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
 	Earliest *metav1.Duration `json:"earliest,omitempty"`
 }
 
