@@ -6,6 +6,13 @@
 // A Provider serves discovery, login and consent pages, the token, revocation and userinfo
 // endpoints and a protected resource, all in memory. Fault queues misbehaviour for an endpoint,
 // Requests tells what was asked, and Browser walks the pages as a person's browser would.
+//
+// A request passes the log, then the faults, then one of these:
+//
+//	/.well-known/openid-configuration, /keys, /authorize,     zitadel/oidc over storage
+//	/oauth/token, /revoke, /userinfo
+//	/signin, /consent                                         pages
+//	/api/me                                                   resource
 package idp
 
 import (
@@ -30,7 +37,8 @@ type Client struct {
 	ID, Secret string
 	// RedirectURIs are matched exactly.
 	RedirectURIs []string
-	// RedirectBase allows every URI below <RedirectBase>/callback/.
+	// RedirectBase allows every URI below <RedirectBase>/callback/. It may be a glob, for instance
+	// "http://127.0.0.1:*" or "http{,s}://{127.0.0.1,localhost}:*".
 	RedirectBase string
 	// Grants: empty means authorization_code, refresh_token and client_credentials.
 	Grants []string
@@ -38,7 +46,7 @@ type Client struct {
 	AuthMethod AuthMethod
 }
 
-// User is a person who can sign in.
+// User is a person who can sign in. Name becomes the subject of tokens: it has no colon.
 type User struct{ Name, Password, Email string }
 
 // Options describe a provider. The zero value works: one client, one user, 30-second tokens.
@@ -47,11 +55,12 @@ type Options struct {
 	Addr string
 	// TLS serves https with a certificate of an authority made at the start (Provider.CA).
 	TLS bool
-	// AccessTokenLifetime; zero: 30 s.
+	// AccessTokenLifetime, whole seconds; zero: 30 s.
 	AccessTokenLifetime time.Duration
 	// RefreshTokenLifetime; zero: without end.
 	RefreshTokenLifetime time.Duration
-	// Rotation spends a refresh token when it is used and issues another.
+	// Rotation spends a refresh token when it is used and issues another. Without it the answer to
+	// a refresh has no refresh token.
 	Rotation bool
 	// ReuseDetection ends all tokens of a consent when a spent refresh token comes back.
 	ReuseDetection bool
@@ -67,45 +76,104 @@ type Options struct {
 	Clock clock.PassiveClock
 }
 
+const defaultAccessTokenLifetime = 30 * time.Second
+
 // DefaultClient is registered where Options name no client. It may return to any loopback address.
-func DefaultClient() Client { panic("being written") }
+func DefaultClient() Client {
+	return Client{ID: "oauth-operator", Secret: "provider-client-secret", RedirectBase: "http{,s}://{127.0.0.1,localhost}:*"}
+}
 
 // DefaultUser can sign in where Options name no user.
-func DefaultUser() User { panic("being written") }
+func DefaultUser() User {
+	return User{Name: "alice", Password: "wonderland", Email: "alice@example.com"}
+}
+
+func (o Options) withDefaults() Options {
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	if o.AccessTokenLifetime == 0 {
+		o.AccessTokenLifetime = defaultAccessTokenLifetime
+	}
+	if len(o.Clients) == 0 {
+		o.Clients = []Client{DefaultClient()}
+	}
+	if len(o.Users) == 0 {
+		o.Users = []User{DefaultUser()}
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	return o
+}
 
 // Provider is a running provider.
-type Provider struct{}
+type Provider struct {
+	issuer  string
+	storage *storage
+	server  *http.Server
+	ca      []byte
+
+	log    requestLog
+	faults faultQueues
+}
 
 // New starts a provider that serves until Close.
-func New(o Options) (*Provider, error) { panic("being written") }
+func New(o Options) (*Provider, error) {
+	o = o.withDefaults()
+	listener, err := listen(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{issuer: "http://" + listener.Addr().String()}
+	if o.TLS {
+		p.issuer = "https://" + listener.Addr().String()
+		if listener, p.ca, err = secure(listener); err != nil {
+			return nil, err
+		}
+	}
+	if p.storage, err = newStorage(o, p.issuer); err != nil {
+		return nil, err
+	}
+	handler, err := p.handler()
+	if err != nil {
+		return nil, err
+	}
+	p.server = newServer(handler)
+	go p.server.Serve(listener)
+	return p, nil
+}
 
 // Close stops serving and cuts what is hanging.
-func (p *Provider) Close() { panic("being written") }
+func (p *Provider) Close() { _ = p.server.Close() }
 
 // Issuer is the provider's issuer identifier and base address, without a trailing slash.
-func (p *Provider) Issuer() string { panic("being written") }
+func (p *Provider) Issuer() string { return p.issuer }
 
 // URL is the address of an endpoint.
-func (p *Provider) URL(e Endpoint) string { panic("being written") }
+func (p *Provider) URL(e Endpoint) string { return p.issuer + string(e) }
 
 // CA is the PEM certificate of the authority; nil without Options.TLS.
-func (p *Provider) CA() []byte { panic("being written") }
+func (p *Provider) CA() []byte { return p.ca }
 
 // HTTPClient trusts the provider's authority.
-func (p *Provider) HTTPClient() *http.Client { panic("being written") }
+func (p *Provider) HTTPClient() *http.Client { return &http.Client{Transport: transport(p.ca)} }
 
 // AccessTokenValid says whether the protected resource would accept the token now.
-func (p *Provider) AccessTokenValid(token string) bool { panic("being written") }
+func (p *Provider) AccessTokenValid(token string) bool {
+	_, ok := p.storage.accessToken(token)
+	return ok
+}
 
 // RevokeConsents ends everything a user has ever consented to, as a person would in the settings
 // of the account: the next refresh is answered with invalid_grant.
-func (p *Provider) RevokeConsents(user string) { panic("being written") }
+func (p *Provider) RevokeConsents(user string) { p.storage.revokeConsents(user) }
 
 // Reuses counts spent refresh tokens that came back outside RetryGrace.
-func (p *Provider) Reuses() int { panic("being written") }
+func (p *Provider) Reuses() int { return p.storage.reuseCount() }
 
 // Issued lists every code, access, refresh and ID token issued since the start.
-func (p *Provider) Issued() []string { panic("being written") }
+func (p *Provider) Issued() []string { return p.log.issuedValues() }
 
 // Received lists every state, nonce, code verifier and client secret received since the start.
-func (p *Provider) Received() []string { panic("being written") }
+func (p *Provider) Received() []string { return p.log.receivedValues() }

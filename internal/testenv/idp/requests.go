@@ -3,9 +3,16 @@
 
 package idp
 
-import "time"
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
 
-// Endpoint names a part of the provider, for Fault, Requests and URL.
+// Endpoint names a part of the provider, for Fault, Requests and URL. It is its path.
 type Endpoint string
 
 // The endpoints.
@@ -29,11 +36,92 @@ type Request struct {
 	ClientID   string
 	GrantType  string
 	Scope      string
-	AuthMethod AuthMethod // empty: no client authentication
+	AuthMethod AuthMethod // empty: no client is named
 }
 
 // Requests lists the requests an endpoint has received, oldest first.
-func (p *Provider) Requests(e Endpoint) []Request { panic("being written") }
+func (p *Provider) Requests(e Endpoint) []Request { return p.log.list(e) }
 
 // Count is the number of requests an endpoint has received.
-func (p *Provider) Count(e Endpoint) int { panic("being written") }
+func (p *Provider) Count(e Endpoint) int { return len(p.log.list(e)) }
+
+// requestLog remembers requests, and the values that must not turn up anywhere else.
+type requestLog struct {
+	mu       sync.Mutex
+	requests map[Endpoint][]Request
+	issued   []string
+	received map[string]bool
+}
+
+func (l *requestLog) add(e Endpoint, r *http.Request, now time.Time) {
+	id, secret, method := clientAuthentication(r)
+	request := Request{
+		Time:       now,
+		Method:     r.Method,
+		Keys:       slices.Sorted(maps.Keys(r.Form)),
+		ClientID:   id,
+		GrantType:  r.Form.Get("grant_type"),
+		Scope:      r.Form.Get("scope"),
+		AuthMethod: method,
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.requests == nil {
+		l.requests, l.received = map[Endpoint][]Request{}, map[string]bool{}
+	}
+	l.requests[e] = append(l.requests[e], request)
+	for _, value := range []string{r.Form.Get("state"), r.Form.Get("nonce"), r.Form.Get("code_verifier"), secret} {
+		if value != "" {
+			l.received[value] = true
+		}
+	}
+}
+
+func (l *requestLog) list(e Endpoint) []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.requests[e])
+}
+
+func (l *requestLog) issue(values ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, value := range values {
+		if value != "" {
+			l.issued = append(l.issued, value)
+		}
+	}
+}
+
+func (l *requestLog) issuedValues() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.issued)
+}
+
+func (l *requestLog) receivedValues() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.received))
+}
+
+// clientAuthentication reads RFC 6749 section 2.3.1: in the header both values are form-encoded.
+func clientAuthentication(r *http.Request) (id, secret string, method AuthMethod) {
+	if id, secret, ok := r.BasicAuth(); ok {
+		id, idErr := url.QueryUnescape(id)
+		secret, secretErr := url.QueryUnescape(secret)
+		if idErr != nil || secretErr != nil {
+			return "", "", Basic
+		}
+		return id, secret, Basic
+	}
+	id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	switch {
+	case id == "":
+		return r.Form.Get("client_id"), "", ""
+	case secret == "":
+		return id, "", None
+	default:
+		return id, secret, Post
+	}
+}

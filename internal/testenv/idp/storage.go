@@ -1,0 +1,147 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package idp
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+var errUnknown = errors.New("unknown, used or expired")
+
+// storage is everything the provider remembers; it implements op.Storage. The files are by life
+// cycle: clients, users and keys here, authorization requests in authrequest.go, consents and their
+// tokens in tokens.go.
+type storage struct {
+	options Options
+	clients map[string]*registration
+	users   map[string]User
+	key     signingKey
+
+	mu       sync.Mutex
+	requests map[string]*authRequest // by ID
+	codes    map[string]string       // request IDs by code
+	consents []*consent
+	access   map[string]*accessToken  // by the token itself
+	refresh  map[string]*refreshToken // by the token itself
+	reuses   int
+}
+
+func newStorage(o Options, issuer string) (*storage, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s := &storage{
+		options:  o,
+		clients:  map[string]*registration{},
+		users:    map[string]User{},
+		key:      signingKey{key},
+		requests: map[string]*authRequest{},
+		codes:    map[string]string{},
+		access:   map[string]*accessToken{},
+		refresh:  map[string]*refreshToken{},
+	}
+	for _, c := range o.Clients {
+		s.clients[c.ID] = &registration{Client: c, loginURL: issuer + string(SignIn)}
+	}
+	for _, u := range o.Users {
+		s.users[u.Name] = u
+	}
+	return s, nil
+}
+
+func (s *storage) now() time.Time { return s.options.Clock.Now() }
+
+// authenticate returns the user of a name and password.
+func (s *storage) authenticate(name, password string) (User, bool) {
+	user, ok := s.users[name]
+	return user, ok && subtle.ConstantTimeCompare([]byte(user.Password), []byte(password)) == 1
+}
+
+func (s *storage) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
+	if c, ok := s.clients[id]; ok {
+		return c, nil
+	}
+	return nil, oidc.ErrInvalidClient().WithDescription("unknown client")
+}
+
+func (s *storage) AuthorizeClientIDSecret(_ context.Context, id, secret string) error {
+	c, ok := s.clients[id]
+	if !ok || c.Secret == "" || subtle.ConstantTimeCompare([]byte(c.Secret), []byte(secret)) != 1 {
+		return oidc.ErrInvalidClient().WithDescription("wrong client or secret")
+	}
+	return nil
+}
+
+func (s *storage) ClientCredentials(ctx context.Context, id, secret string) (op.Client, error) {
+	if err := s.AuthorizeClientIDSecret(ctx, id, secret); err != nil {
+		return nil, err
+	}
+	return s.clients[id], nil
+}
+
+func (s *storage) SetUserinfoFromScopes(_ context.Context, info *oidc.UserInfo, user, _ string, _ []string) error {
+	u := s.users[user]
+	info.Subject, info.PreferredUsername = user, user
+	info.Name, info.Email, info.EmailVerified = u.Name, u.Email, u.Email != ""
+	return nil
+}
+
+func (s *storage) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo, token, subject, _ string) error {
+	return s.SetUserinfoFromScopes(ctx, info, subject, "", nil)
+}
+
+func (s *storage) SetIntrospectionFromToken(_ context.Context, answer *oidc.IntrospectionResponse, token, subject, client string) error {
+	held, ok := s.accessToken(token)
+	answer.Active = ok
+	if ok {
+		answer.Subject, answer.ClientID, answer.Scope = subject, client, held.scopes
+		answer.Expiration = oidc.FromTime(held.expiry)
+	}
+	return nil
+}
+
+func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
+	return nil, nil
+}
+
+func (s *storage) GetKeyByIDAndClientID(context.Context, string, string) (*jose.JSONWebKey, error) {
+	return nil, errUnknown
+}
+
+func (s *storage) ValidateJWTProfileScopes(context.Context, string, []string) ([]string, error) {
+	return nil, errUnknown
+}
+
+func (s *storage) TerminateSession(context.Context, string, string) error { return nil }
+func (s *storage) Health(context.Context) error                           { return nil }
+
+func (s *storage) SigningKey(context.Context) (op.SigningKey, error) { return s.key, nil }
+func (s *storage) KeySet(context.Context) ([]op.Key, error)          { return []op.Key{publicKey{s.key}}, nil }
+func (s *storage) SignatureAlgorithms(context.Context) ([]jose.SignatureAlgorithm, error) {
+	return []jose.SignatureAlgorithm{s.key.SignatureAlgorithm()}, nil
+}
+
+type signingKey struct{ private *ecdsa.PrivateKey }
+
+func (signingKey) ID() string                                  { return "1" }
+func (signingKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.ES256 }
+func (k signingKey) Key() any                                  { return k.private }
+
+type publicKey struct{ signingKey }
+
+func (publicKey) Algorithm() jose.SignatureAlgorithm { return jose.ES256 }
+func (publicKey) Use() string                        { return "sig" }
+func (k publicKey) Key() any                         { return k.private.Public() }
