@@ -13,7 +13,8 @@ import (
 // ErrRevocationUnsupported means that the provider has no revocation endpoint.
 var ErrRevocationUnsupported = errors.New("the provider has no revocation endpoint")
 
-// Kind says what an error means for the grant and for the next try. It is kept as its name.
+// Kind says what an error means for the grant and for the next try. Kinds are stored: new ones are
+// added at the end.
 type Kind int
 
 const (

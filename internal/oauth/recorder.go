@@ -35,7 +35,12 @@ type recorder struct {
 
 // RoundTrip sends the request and reads the answer to its end.
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { r.sent.Store(true) }}
+	// From the moment it has a connection a request counts as sent: later hooks race with a timeout.
+	// net/http takes another connection only where it wrote nothing on the one before.
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { r.sent.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { r.sent.Store(true) },
+	}
 	req = req.Clone(httptrace.WithClientTrace(req.Context(), trace))
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)

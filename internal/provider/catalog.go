@@ -3,7 +3,25 @@
 
 package provider
 
-import "github.com/oauth-operator/oauth-operator/api/v1alpha1"
+import (
+	"embed"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+)
+
+//go:embed catalog/*.yaml
+var files embed.FS
+
+// defaultPattern is a host name or one segment of a path: nothing that could lead to another host.
+const defaultPattern = `[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?`
 
 // Catalog is the set of presets built into the operator.
 type Catalog struct{ entries map[string]*Entry }
@@ -12,7 +30,7 @@ type Catalog struct{ entries map[string]*Entry }
 type Entry struct {
 	// DisplayName is how people call the provider.
 	DisplayName string `json:"displayName"`
-	// Documentation is the address of the provider's page on registering a client.
+	// Documentation is the address of the provider's page on its OAuth clients.
 	Documentation string `json:"documentation"`
 	// Parameters fill the placeholders in the spec's addresses.
 	Parameters []Parameter `json:"parameters,omitempty"`
@@ -32,13 +50,55 @@ type Parameter struct {
 	Default string `json:"default,omitempty"`
 	// Pattern that the whole value must match; without one a host name or one path segment.
 	Pattern string `json:"pattern,omitempty"`
+
+	matches *regexp.Regexp
 }
 
 // LoadCatalog reads the built-in files.
-func LoadCatalog() (*Catalog, error) { return &Catalog{}, nil }
+func LoadCatalog() (*Catalog, error) {
+	names, err := files.ReadDir("catalog")
+	if err != nil {
+		return nil, err
+	}
+	c := &Catalog{entries: map[string]*Entry{}}
+	for _, file := range names {
+		raw, err := files.ReadFile(path.Join("catalog", file.Name()))
+		if err != nil {
+			return nil, err
+		}
+		entry, err := parseEntry(raw)
+		if err != nil {
+			return nil, fmt.Errorf("catalogue file %s: %w", file.Name(), err)
+		}
+		c.entries[strings.TrimSuffix(file.Name(), ".yaml")] = entry
+	}
+	return c, nil
+}
+
+func parseEntry(raw []byte) (*Entry, error) {
+	entry := &Entry{}
+	if err := yaml.UnmarshalStrict(raw, entry); err != nil {
+		return nil, err
+	}
+	for i := range entry.Parameters {
+		p := &entry.Parameters[i]
+		pattern := p.Pattern
+		if pattern == "" {
+			pattern = defaultPattern
+		}
+		var err error
+		if p.matches, err = regexp.Compile("^(?:" + pattern + ")$"); err != nil {
+			return nil, fmt.Errorf("parameter %s: %w", p.Name, err)
+		}
+	}
+	return entry, nil
+}
 
 // Names lists the presets in alphabetical order.
-func (c *Catalog) Names() []string { return nil }
+func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.entries)) }
 
-// Entry finds a preset by its name.
-func (c *Catalog) Entry(name string) (*Entry, bool) { e, ok := c.entries[name]; return e, ok }
+// Entry finds a preset by its name. It is shared: do not change it.
+func (c *Catalog) Entry(name string) (*Entry, bool) {
+	entry, found := c.entries[name]
+	return entry, found
+}

@@ -3,7 +3,19 @@
 
 package provider
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+)
+
+// apiRetry is when to look again after the API server failed.
+const apiRetry = 10 * time.Second
 
 // Error says why a connection or provider cannot be used.
 type Error struct {
@@ -22,3 +34,43 @@ func (e *Error) Error() string { return e.Message }
 
 // Unwrap returns the API server's error, where there is one.
 func (e *Error) Unwrap() error { return e.cause }
+
+// origin is where a provider or a client was written, for messages.
+type origin struct {
+	// object is the provider object's kind and name, empty for the object being resolved itself.
+	object string
+	// field is the path that the fields stand under.
+	field string
+}
+
+func (o origin) errorf(reason, field, format string, args ...any) *Error {
+	var b strings.Builder
+	if o.object != "" {
+		b.WriteString(o.object + ": ")
+	}
+	b.WriteString(o.field + field + ": ")
+	fmt.Fprintf(&b, format, args...)
+	return &Error{Reason: reason, Message: b.String()}
+}
+
+// unavailable is a read that failed for the API server's own reasons.
+func unavailable(what string, err error) *Error {
+	return &Error{
+		Reason:  v1alpha1.ReasonProgressing,
+		Message: fmt.Sprintf("%s could not be read (%s); it is tried again", what, apierrors.ReasonForError(err)),
+		Retry:   apiRetry,
+		cause:   err,
+	}
+}
+
+// printable bounds a text to so many characters and replaces those that could mislead a reader.
+func printable(text string, limit int) string {
+	runes := []rune(strings.ToValidUTF8(text, "?"))
+	runes = runes[:min(len(runes), limit)]
+	for i, r := range runes {
+		if !unicode.IsPrint(r) {
+			runes[i] = '?'
+		}
+	}
+	return string(runes)
+}

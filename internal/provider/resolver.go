@@ -6,15 +6,18 @@ package provider
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
-// Resolver finds out what a connection's provider and client are. It is safe for concurrent use.
+// Resolver finds out what a connection's provider and client are. Its fields are set before the
+// first call; it is then safe for concurrent use and must not be copied.
 type Resolver struct {
 	// Reader is the cache: provider objects and namespaces.
 	Reader client.Reader
@@ -22,14 +25,20 @@ type Resolver struct {
 	Secrets client.Reader
 	// HTTP is the guarded client.
 	HTTP *http.Client
-	// PublicURL is the address under which browsers reach the operator, without a trailing slash.
+	// Policy is what HTTP was made from, for an answer before anything is sent.
+	Policy egress.Policy
+	// PublicURL is the address under which browsers reach the operator.
 	PublicURL string
 	// Namespace is the operator's: where the client Secrets of cluster providers are.
 	Namespace string
-	// Clock tells the time.
+	// Clock tells the time; nil means the real one.
 	Clock clock.PassiveClock
 	// Catalog holds the presets.
 	Catalog *Catalog
+
+	once  sync.Once
+	cache *cache
+	err   error
 }
 
 // Resolved is a provider together with a client, ready for a grant.
@@ -40,19 +49,64 @@ type Resolved struct {
 	// Fingerprint changes when a token that is held must not be sent any more: it covers issuer,
 	// client id and every endpoint that was configured.
 	Fingerprint string
-	// CallbackPath is the path of the redirect URI.
+	// CallbackPath is the path of the redirect URI. It is empty where no person is sent anywhere:
+	// with the client credentials grant, and for a provider object without a client.
 	CallbackPath string
-	// SecretVersion is the resourceVersion of the client's Secret.
+	// SecretVersion is the resourceVersion of the client's Secret, empty where there is none.
 	SecretVersion string
+
+	account *program
 }
 
-// Connection resolves the provider and client of a connection. The error is an *Error.
+// Connection resolves the provider and client of a connection. Only the client's Secret is read
+// live. The error is an *Error.
 func (r *Resolver) Connection(ctx context.Context, conn *v1alpha1.OAuthConnection) (*Resolved, error) {
-	return nil, &Error{Reason: v1alpha1.ReasonProviderInvalid, Message: "not written"}
+	s, err := r.connectionSource(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	return r.resolve(ctx, s)
 }
 
-// Provider resolves an *OAuthProvider or *ClusterOAuthProvider by itself, with its client where it
-// has one. The error is an *Error.
+// Provider resolves an *OAuthProvider or *ClusterOAuthProvider by itself: its metadata, and its
+// client where it has one. The error is an *Error.
 func (r *Resolver) Provider(ctx context.Context, obj client.Object) (*Resolved, error) {
-	return nil, &Error{Reason: v1alpha1.ReasonProviderInvalid, Message: "not written"}
+	s, err := r.objectSource(obj, origin{field: "spec."})
+	if err != nil {
+		return nil, err
+	}
+	return r.resolve(ctx, s)
+}
+
+func (r *Resolver) resolve(ctx context.Context, s *source) (*Resolved, error) {
+	r.once.Do(r.prepare)
+	if r.err != nil {
+		return nil, unavailable("the built-in tables", r.err)
+	}
+	d, err := r.cache.describe(r.Catalog, r.Policy, s.provider, s.providerAt)
+	if err != nil {
+		return nil, err
+	}
+	found := &metadata{}
+	if d.spec.Issuer != "" {
+		if found, err = r.cache.discovery.lookup(ctx, string(d.spec.Issuer)); err != nil {
+			return nil, undiscovered(err, s, d)
+		}
+	}
+	resolved := &Resolved{Client: r.server(d, found), DisplayName: d.displayName, account: d.account}
+	if err := checkEndpoints(resolved, s); err != nil {
+		return nil, err
+	}
+	if err := r.addClient(ctx, resolved, s, d, found); err != nil {
+		return nil, err
+	}
+	resolved.Fingerprint = fingerprint(resolved.ID, d.spec)
+	return resolved, nil
+}
+
+func (r *Resolver) prepare() {
+	if r.Clock == nil {
+		r.Clock = clock.RealClock{}
+	}
+	r.cache, r.err = newCache(r.HTTP, r.Policy, r.Clock)
 }

@@ -1,0 +1,159 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+)
+
+const kindClusterProvider = "ClusterOAuthProvider"
+
+// source is what was written, gathered from the connection and the provider object.
+type source struct {
+	provider   *v1alpha1.ProviderSpec
+	providerAt origin
+
+	client          *v1alpha1.ClientSpec // nil where a provider object has none
+	clientAt        origin
+	secretNamespace string
+	callbackPath    string
+
+	grant               v1alpha1.GrantType // empty where a provider object is resolved by itself
+	scopes              []v1alpha1.Scope
+	authorizationParams map[string]string
+}
+
+func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthConnection) (*source, error) {
+	s := &source{provider: conn.Spec.Provider, providerAt: origin{field: "spec.provider."}}
+	if ref := conn.Spec.ProviderRef; ref != nil {
+		var err error
+		if s, err = r.referenced(ctx, conn, ref); err != nil {
+			return nil, err
+		}
+	}
+	if s.provider == nil {
+		return nil, origin{}.errorf(v1alpha1.ReasonProviderInvalid, "spec.provider", "set provider or providerRef")
+	}
+	if conn.Spec.Client != nil {
+		s.client, s.clientAt = conn.Spec.Client, origin{field: "spec."}
+		s.secretNamespace = conn.Namespace
+		s.callbackPath = "/callback/ns/" + conn.Namespace + "/" + conn.Name
+	}
+	if s.client == nil {
+		return nil, origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.client",
+			"neither this connection nor its provider object names a client; set spec.client.id")
+	}
+	s.grant = conn.Spec.Grant
+	if s.grant == "" {
+		s.grant = v1alpha1.GrantAuthorizationCode
+	}
+	s.scopes = conn.Spec.Scopes
+	s.authorizationParams = conn.Spec.AuthorizationParams
+	return s, nil
+}
+
+func (r *Resolver) referenced(ctx context.Context, conn *v1alpha1.OAuthConnection, ref *v1alpha1.ProviderRef) (*source, error) {
+	if ref.Kind == kindClusterProvider {
+		p := &v1alpha1.ClusterOAuthProvider{}
+		if err := r.get(ctx, types.NamespacedName{Name: ref.Name}, p, kindClusterProvider); err != nil {
+			return nil, err
+		}
+		if err := r.selected(ctx, p, conn.Namespace); err != nil {
+			return nil, err
+		}
+		return r.objectSource(p, origin{object: kindClusterProvider + " " + ref.Name, field: "spec."})
+	}
+	p := &v1alpha1.OAuthProvider{}
+	key := types.NamespacedName{Namespace: conn.Namespace, Name: ref.Name}
+	if err := r.get(ctx, key, p, "OAuthProvider"); err != nil {
+		return nil, err
+	}
+	return r.objectSource(p, origin{object: "OAuthProvider " + ref.Name, field: "spec."})
+}
+
+func (r *Resolver) get(ctx context.Context, key types.NamespacedName, obj client.Object, kind string) error {
+	err := r.Reader.Get(ctx, key, obj)
+	if apierrors.IsNotFound(err) {
+		where, command := "", "kubectl get "+strings.ToLower(kind)+"s"
+		if key.Namespace != "" {
+			where = " in namespace " + key.Namespace
+			command = "kubectl -n " + key.Namespace + " get " + strings.ToLower(kind) + "s"
+		}
+		return origin{}.errorf(v1alpha1.ReasonProviderNotFound, "spec.providerRef",
+			"%s %q not found%s; see those that exist: %s", kind, key.Name, where, command)
+	}
+	if err != nil {
+		return unavailable(kind+" "+key.Name, err)
+	}
+	return nil
+}
+
+// selected says whether a cluster provider serves a namespace.
+func (r *Resolver) selected(ctx context.Context, p *v1alpha1.ClusterOAuthProvider, name string) error {
+	refuse := func(format string, args ...any) error {
+		return origin{}.errorf(v1alpha1.ReasonNamespaceNotSelected, "spec.providerRef",
+			"%s %s does not serve namespace %s: %s", kindClusterProvider, p.Name, name, fmt.Sprintf(format, args...))
+	}
+	if p.Spec.NamespaceSelector == nil {
+		return refuse("it has no namespaceSelector; ask the platform team to set one")
+	}
+	selector, err := metav1.LabelSelectorAsSelector(p.Spec.NamespaceSelector)
+	if err != nil {
+		return refuse("its namespaceSelector is not valid; ask the platform team to correct it")
+	}
+	if selector.Empty() {
+		return nil
+	}
+	namespace := &corev1.Namespace{}
+	if err := r.Reader.Get(ctx, types.NamespacedName{Name: name}, namespace); err != nil {
+		return unavailable("Namespace "+name, err)
+	}
+	if selector.Matches(labels.Set(namespace.Labels)) {
+		return nil
+	}
+	return refuse("its namespaceSelector is %s; ask the platform team for: %s",
+		printable(selector.String(), 2*maxShown), labelCommand(name, p.Spec.NamespaceSelector))
+}
+
+func labelCommand(namespace string, selector *metav1.LabelSelector) string {
+	command := "kubectl label namespace " + namespace
+	for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
+		command += " " + key + "=" + selector.MatchLabels[key]
+	}
+	if len(selector.MatchExpressions) > 0 {
+		command += " …"
+	}
+	return printable(command, 3*maxShown)
+}
+
+// objectSource reads a provider object.
+func (r *Resolver) objectSource(obj client.Object, at origin) (*source, error) {
+	s := &source{providerAt: at, clientAt: at}
+	switch p := obj.(type) {
+	case *v1alpha1.OAuthProvider:
+		s.provider, s.client = &p.Spec.ProviderSpec, p.Spec.Client
+		s.secretNamespace = p.Namespace
+		s.callbackPath = "/callback/provider/" + p.Namespace + "/" + p.Name
+	case *v1alpha1.ClusterOAuthProvider:
+		s.provider, s.client = &p.Spec.ProviderSpec, p.Spec.Client
+		s.secretNamespace = r.Namespace
+		s.callbackPath = "/callback/cluster/" + p.Name
+	default:
+		return nil, &Error{Reason: v1alpha1.ReasonProviderInvalid, Message: fmt.Sprintf("%T is not a provider", obj)}
+	}
+	return s, nil
+}
