@@ -74,8 +74,8 @@ func (p *pass) load(ctx context.Context) error {
 	switch {
 	case errors.Is(err, tokenstore.ErrNotFound):
 	case errors.Is(err, seal.ErrUnsealable):
-		// authorize says so: it has the words for it.
-		p.record = &tokenstore.Record{Ended: endedUnreadable}
+		p.record = record
+		p.record.Ended = endedUnreadable
 	case err != nil:
 		return err
 	default:

@@ -36,15 +36,16 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 		f.Count, f.Since = last.Count+1, last.Since
 	}
 	backoff := oauth.Backoff(int(f.Count), string(p.conn.UID))
-	switch {
-	case cause.Kind == oauth.Blocked:
-	case cause.Kind == oauth.Misconfigured && clientRejected(cause.Code):
+	switch cause.Kind {
+	case oauth.Blocked, oauth.Misconfigured:
+		// Only a change helps: RetryAt stays zero.
+	case oauth.ClientRejected:
 		f.RetryAt = now.Add(clientRejectedRetry)
-	case cause.Kind == oauth.Misconfigured, cause.Kind == oauth.Reauthorize:
-	case cause.Kind == oauth.Throttled:
+	case oauth.Transient, oauth.Ambiguous:
+		if f.Count == 1 && p.mayRepeat() {
+			backoff = promptRetry
+		}
 		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
-	case f.Count == 1 && p.mayRepeat():
-		f.RetryAt = now.Add(promptRetry)
 	default:
 		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
 	}
@@ -54,35 +55,25 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 // mayRepeat says whether a refresh token that may have been spent is still good for one more try.
 func (p *pass) mayRepeat() bool {
 	return p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode ||
-		p.client.Rotation == oauth.RotationStatic || p.client.RetryWindow > promptRetry
-}
-
-func clientRejected(code string) bool {
-	return code == "invalid_client" || code == "unauthorized_client"
+		p.client.Rotation == oauth.Static || p.client.RetryWindow > promptRetry
 }
 
 // failureStop says what the last failure means, from the record alone, so that it reads the same
 // at every look and after a restart.
 func (p *pass) failureStop() error {
 	f := p.record.Failure
-	halt := &stop{Stalled: p.now.Sub(f.Since) > patience}
+	halt := &stop{Stalled: f.Kind == oauth.Unexpected && p.now.Sub(f.Since) > patience}
 	if !f.RetryAt.IsZero() {
 		halt.Retry = max(f.RetryAt.Sub(p.now), time.Millisecond)
 	}
 	who := "the token endpoint of " + p.client.DisplayName
 	switch f.Kind {
+	case oauth.ClientRejected:
+		halt.Stalled, halt.Reason, halt.Message = true, v1alpha1.ReasonClientRejected, p.clientRejectedMessage(f.Code)
+		halt.Retry = min(halt.Retry, secretPoll)
 	case oauth.Misconfigured:
-		halt.Stalled = true
-		if clientRejected(f.Code) {
-			halt.Reason, halt.Message = v1alpha1.ReasonClientRejected, p.clientRejectedMessage(f.Code)
-			halt.Retry = min(halt.Retry, secretPoll)
-			break
-		}
-		halt.Reason = v1alpha1.ReasonRequestRejected
-		halt.Message = fmt.Sprintf("%s refused the request (%s); check spec.scopes and the provider's parameters, then %s", who, answer(f), p.refreshCommand())
-	case oauth.Reauthorize:
 		halt.Stalled, halt.Reason = true, v1alpha1.ReasonRequestRejected
-		halt.Message = fmt.Sprintf("%s refused the grant (%s); check the client's rights at the provider, then %s", who, answer(f), p.refreshCommand())
+		halt.Message = fmt.Sprintf("%s refused the request (%s); check spec.scopes and the provider's parameters, then %s", who, answer(f), p.refreshCommand())
 	case oauth.Blocked:
 		halt.Stalled, halt.Reason = true, v1alpha1.ReasonEndpointNotAllowed
 		halt.Message = who + " is at an address that the operator may not connect to; use a public https address, or ask the platform team for --allow-cidr"

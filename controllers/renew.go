@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -18,9 +17,6 @@ import (
 )
 
 const (
-	// intentLife bounds a token request (30 s) and the write after it. Until it is over no other
-	// replica sends the same refresh token.
-	intentLife = time.Minute
 	// inFlightRetry is how soon to look again when another replica holds the intent.
 	inFlightRetry = 5 * time.Second
 	// unsavedRetry is how soon to look whether the token store's keeper got its record saved.
@@ -30,8 +26,7 @@ const (
 // renew gets the next token when it is due.
 func (p *pass) renew(ctx context.Context) error {
 	if p.Store.Pending(p.conn.UID) {
-		return &stop{Reason: v1alpha1.ReasonTokenUnsaved, Retry: unsavedRetry,
-			Message: "a new token is held in memory until the API server takes it; nothing is lost while the operator runs"}
+		return unsaved()
 	}
 	grant, ok := oauth.GrantFor(string(p.conn.Spec.Grant))
 	if !ok {
@@ -45,6 +40,11 @@ func (p *pass) renew(ctx context.Context) error {
 		return p.notDue()
 	}
 	return p.obtain(ctx, grant)
+}
+
+func unsaved() *stop {
+	return &stop{Reason: v1alpha1.ReasonTokenUnsaved, Retry: unsavedRetry,
+		Message: "a new token is held in memory until the API server takes it; nothing is lost while the operator runs"}
 }
 
 // startRecord is for grants that need no person. What an older client obtained is forgotten.
@@ -126,18 +126,14 @@ func (p *pass) freshMessage() string {
 
 // obtain makes one token request between an intent and a save (design section 6).
 func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
-	held, heldFrom := p.record.Token, p.record.Authorization
-	intent := *p.record
-	intent.Intent = &tokenstore.Intent{
-		Attempt:          string(uuid.NewUUID()),
-		Deadline:         p.now.Add(intentLife),
-		RefreshTokenHash: held.RefreshToken.Hash(),
-	}
-	begun, err := p.Store.Begin(ctx, p.key, &intent)
-	if errors.Is(err, tokenstore.ErrInFlight) {
+	held := p.record.Token
+	begun, err := p.Store.Begin(ctx, p.key, p.record)
+	switch {
+	case errors.Is(err, tokenstore.ErrInFlight):
 		return &stop{Reason: v1alpha1.ReasonProgressing, Retry: inFlightRetry, Message: "another replica renews the token now"}
-	}
-	if err != nil {
+	case errors.Is(err, tokenstore.ErrUnsaved):
+		return unsaved()
+	case err != nil:
 		return err
 	}
 	p.record = begun
@@ -147,7 +143,7 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	token, err := grant.Token(ctx, &p.client.Client, &held)
 	p.Metrics.observeRefresh(err, p.Clock.Now().Sub(started))
 	if err != nil {
-		return p.refused(ctx, heldFrom, held, err)
+		return p.refused(ctx, err)
 	}
 	return p.keep(ctx, held, token)
 }
@@ -155,15 +151,14 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 // keep saves the new token before anything else looks at it.
 func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) error {
 	next := *p.record
-	next.Token, next.Previous, next.Intent, next.Failure, next.Ended = *token, held.AccessToken, nil, nil, ""
+	next.Token, next.Previous, next.Failure, next.Ended = *token, held.AccessToken, nil, ""
 	if !held.AccessToken.IsZero() {
 		next.Refreshes++
 	}
 	saved, err := p.Store.Save(ctx, p.key, &next)
 	if errors.Is(err, tokenstore.ErrUnsaved) {
 		p.record = &next
-		return &stop{Reason: v1alpha1.ReasonTokenUnsaved, Retry: unsavedRetry,
-			Message: "a new token is held in memory until the API server takes it; nothing is lost while the operator runs"}
+		return unsaved()
 	}
 	if err != nil {
 		return err
@@ -174,14 +169,14 @@ func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) e
 }
 
 // refused stores what the failure asks for, so that it holds over restarts.
-func (p *pass) refused(ctx context.Context, from any, held oauth.Token, cause error) error {
+func (p *pass) refused(ctx context.Context, cause error) error {
 	var failure *oauth.Error
 	if !errors.As(cause, &failure) {
-		failure = &oauth.Error{Kind: oauth.Transient}
+		failure = &oauth.Error{Kind: oauth.Unreachable}
 	}
 	log.FromContext(ctx).Info("token request failed", "kind", failure.Kind.String(), "code", failure.Code, "status", failure.Status)
-	if failure.Kind == oauth.Reauthorize && p.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode {
-		return p.ended(ctx, held)
+	if failure.Kind == oauth.Reauthorize {
+		return p.ended(ctx)
 	}
 	saved, err := p.Store.Fail(ctx, p.key, p.record, p.nextTry(failure))
 	if err != nil {
@@ -191,20 +186,15 @@ func (p *pass) refused(ctx context.Context, from any, held oauth.Token, cause er
 	return p.failureStop()
 }
 
-// ended condemns the grant only if the record still holds the token that was refused: a sibling's
-// newer one is adopted by the next pass.
-func (p *pass) ended(ctx context.Context, held oauth.Token) error {
-	live, err := p.Store.Get(ctx, p.key)
-	if err != nil {
-		return err
-	}
-	if live.Token.RefreshToken.Hash() != held.RefreshToken.Hash() {
-		p.record = live
-		return &stop{Reason: v1alpha1.ReasonProgressing, Retry: time.Millisecond, Message: "another replica renewed the token"}
-	}
-	dead := *live
-	dead.Intent, dead.Failure, dead.Ended = nil, nil, endedRefused
+// ended condemns the grant, unless the record holds another token by now: the store compares with
+// the live record, and a newer consent or a sibling's newer token stays.
+func (p *pass) ended(ctx context.Context) error {
+	dead := *p.record
+	dead.Failure, dead.Ended = nil, endedRefused
 	saved, err := p.Store.Save(ctx, p.key, &dead)
+	if errors.Is(err, tokenstore.ErrUnsaved) {
+		return unsaved()
+	}
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,8 @@ func (r *ConnectionReconciler) secretChanged() predicate.Predicate {
 		DeleteFunc: func(event.DeleteEvent) bool { return true },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			if _, ok := tokenstore.ForConnection(e.ObjectNew); ok {
-				return tokenstore.NewConsent(e.ObjectOld, e.ObjectNew)
+				was, is := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
+				return was[tokenstore.AuthorizationAnnotation] != is[tokenstore.AuthorizationAnnotation]
 			}
 			return r.Publisher.Foreign(e.ObjectOld, e.ObjectNew)
 		},
