@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -111,7 +112,13 @@ func (p Policy) dial(ctx context.Context, network, address string) (net.Conn, er
 			return p.checkDialled(host, dialled)
 		},
 	}
-	return dialer.DialContext(ctx, network, address)
+	conn, err := dialer.DialContext(ctx, network, address)
+	// Without what the dialer wraps around it: that names the address behind the host.
+	var blocked *BlockedError
+	if errors.As(err, &blocked) {
+		return nil, blocked
+	}
+	return conn, err
 }
 
 // guard applies the static rules before a connection of the pool is used, and the cap to what comes back.
