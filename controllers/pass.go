@@ -89,19 +89,23 @@ func (p *pass) walk(ctx context.Context) error {
 		if p.stopped() != nil && !s.always {
 			continue
 		}
-		err := s.run(p, ctx)
-		if err == nil {
-			continue
-		}
-		var halt *stop
-		if !errors.As(err, &halt) {
+		if err := p.settleStep(s.condition, s.run(p, ctx)); err != nil {
 			return err
 		}
-		if halt.Retry > 0 {
-			p.wake(p.now.Add(halt.Retry))
-		}
-		p.results = append(p.results, result{condition: s.condition, reason: halt.Reason, message: halt.Message, stop: halt})
 	}
+	return nil
+}
+
+// settleStep notes how a step ended. An error that is no *stop is handed back.
+func (p *pass) settleStep(condition string, err error) error {
+	var halt *stop
+	if err == nil || !errors.As(err, &halt) {
+		return err
+	}
+	if halt.Retry > 0 {
+		p.wake(p.now.Add(halt.Retry))
+	}
+	p.results = append(p.results, result{condition: condition, reason: halt.Reason, message: halt.Message, stop: halt})
 	return nil
 }
 
