@@ -40,11 +40,20 @@ func (p *Provider) handler() (http.Handler, error) {
 	return mux, nil
 }
 
-// advertise adds to discovery what the library does not know of: iss in authorization responses
-// (RFC 9207).
+// advertise corrects discovery: iss in authorization responses (RFC 9207) is our own addition, and
+// what the library would serve besides is not mounted.
 func advertise(library http.Handler) http.Handler {
-	add := Rewrite(func(body map[string]any) { body["authorization_response_iss_parameter_supported"] = true })
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { add(w, r, library) })
+	correct := Rewrite(func(body map[string]any) {
+		body["authorization_response_iss_parameter_supported"] = true
+		body["response_types_supported"] = []string{"code"}
+		body["grant_types_supported"] = []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials}
+		for key := range body {
+			if strings.HasPrefix(key, "introspection_") || strings.HasPrefix(key, "device_") || strings.HasPrefix(key, "end_session_") {
+				delete(body, key)
+			}
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { correct(w, r, library) })
 }
 
 // observe logs a request and lets a queued fault answer it.

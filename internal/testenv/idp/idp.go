@@ -16,6 +16,9 @@
 package idp
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -121,11 +124,20 @@ type Provider struct {
 // New starts a provider that serves until Close.
 func New(o Options) (*Provider, error) {
 	o = o.withDefaults()
-	listener, err := listen(o.Addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.Addr)
 	if err != nil {
 		return nil, err
 	}
+	p, err := serve(listener, o)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return p, nil
+}
+
+func serve(listener net.Listener, o Options) (*Provider, error) {
 	p := &Provider{issuer: "http://" + listener.Addr().String()}
+	var err error
 	if o.TLS {
 		p.issuer = "https://" + listener.Addr().String()
 		if listener, p.ca, err = secure(listener); err != nil {
@@ -140,7 +152,7 @@ func New(o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.server = newServer(handler)
-	go p.server.Serve(listener)
+	go func() { _ = p.server.Serve(listener) }() // until Close
 	return p, nil
 }
 

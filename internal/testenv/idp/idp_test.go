@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -144,6 +146,48 @@ func TestTheAuthorizationResponseNamesTheIssuer(t *testing.T) {
 		if discovery[key] != p.URL(e) {
 			t.Errorf("%s: %v", key, discovery[key])
 		}
+	}
+}
+
+func TestIDTokensAreSignedWithAPublishedKey(t *testing.T) {
+	p := start(t, idp.Options{})
+	held := connect(t, p)
+	response, err := p.HTTPClient().Get(p.URL(idp.Keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var keys jose.JSONWebKeySet
+	if err := json.NewDecoder(response.Body).Decode(&keys); err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.ParseSigned(held.Extra("id_token").(string), []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct {
+		jwt.Claims
+		Email string `json:"email"`
+	}
+	if err := token.Claims(keys, &claims); err != nil {
+		t.Fatal(err)
+	}
+	expected := jwt.Expected{Issuer: p.Issuer(), Subject: "alice", AnyAudience: jwt.Audience{idp.DefaultClient().ID}, Time: time.Now()}
+	if err := claims.Validate(expected); err != nil || claims.Email != "alice@example.com" {
+		t.Errorf("%+v: %v", claims, err)
+	}
+}
+
+func TestAClientHasOnlyItsGrants(t *testing.T) {
+	client := idp.DefaultClient()
+	client.Grants = []string{"authorization_code"}
+	p := start(t, idp.Options{Clients: []idp.Client{client}})
+	if held := connect(t, p); held.RefreshToken != "" {
+		t.Error("a refresh token for a client without that grant")
+	}
+	c := clientcredentials.Config{ClientID: client.ID, ClientSecret: client.Secret, TokenURL: p.URL(idp.Token), AuthStyle: oauth2.AuthStyleInHeader}
+	if _, err := c.Token(t.Context()); code(err) != "unauthorized_client" {
+		t.Errorf("client_credentials: %v", err)
 	}
 }
 

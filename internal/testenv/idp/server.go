@@ -21,8 +21,6 @@ import (
 
 const readHeaderTimeout = 10 * time.Second
 
-func listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
-
 // newServer keeps quiet about connections that clients or faults cut.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{

@@ -103,14 +103,8 @@ func (s *storage) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo,
 	return s.SetUserinfoFromScopes(ctx, info, subject, "", nil)
 }
 
-func (s *storage) SetIntrospectionFromToken(_ context.Context, answer *oidc.IntrospectionResponse, token, subject, client string) error {
-	held, ok := s.accessToken(token)
-	answer.Active = ok
-	if ok {
-		answer.Subject, answer.ClientID, answer.Scope = subject, client, held.scopes
-		answer.Expiration = oidc.FromTime(held.expiry)
-	}
-	return nil
+func (s *storage) SetIntrospectionFromToken(context.Context, *oidc.IntrospectionResponse, string, string, string) error {
+	return errUnknown // introspection is not served
 }
 
 func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
