@@ -20,7 +20,7 @@ var errAddress = errors.New("not an absolute https address")
 // browsers go there: the scheme counts, not where it leads.
 func checkAddress(policy egress.Policy, address string, dialled bool) error {
 	u, err := url.Parse(address)
-	if err != nil || len(address) > maxAddress || u.Host == "" || u.Fragment != "" || strings.ContainsAny(address, "{}") {
+	if err != nil || len(address) > maxAddress || u.Fragment != "" || strings.ContainsAny(address, "{}") || !isHost(u.Hostname()) {
 		return errAddress
 	}
 	if !dialled {
@@ -35,9 +35,16 @@ func checkAddress(policy egress.Policy, address string, dialled bool) error {
 	return egress.CheckURL(policy, address)
 }
 
+// isHost is stricter than net/url, which takes "<" and the like.
+func isHost(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:", r))
+	})
+}
+
 func notAllowed(blocked *egress.BlockedError) string {
 	return "the operator may not connect to " + printable(blocked.Host, maxShown) + " (" + blocked.Rule +
-		"); use a public https address, or ask the platform team to allow it in the operator's outbound policy"
+		"); use a public https address, or ask the platform team for --allow-cidr or --allow-http"
 }
 
 // checkSpec checks every address that was written or came from a preset.

@@ -233,7 +233,7 @@ func (d *discovery) usable(name, address string, dialled bool) *failure {
 	switch {
 	case errors.As(err, &blocked):
 		return &failure{v1alpha1.ReasonEndpointNotAllowed, "the operator may not connect to the " + name +
-			" in its metadata (" + blocked.Rule + "); ask the platform team to allow it in the operator's outbound policy", mismatchRetry}
+			" in its metadata (" + blocked.Rule + "); ask the platform team for --allow-cidr or --allow-http", mismatchRetry}
 	case err != nil:
 		return &failure{v1alpha1.ReasonDiscoveryFailed, "the " + name +
 			" in its metadata is not an address; set it under endpoints", mismatchRetry}

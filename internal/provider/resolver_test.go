@@ -1,0 +1,468 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provider_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+)
+
+func TestAPresetIsEnough(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	got := e.resolve(t, connection(v1alpha1.ProviderSpec{Preset: "github"}))
+	want := oauth.Endpoints{
+		Authorization: "https://github.com/login/oauth/authorize",
+		Token:         "https://github.com/login/oauth/access_token",
+		UserInfo:      "https://api.github.com/user",
+	}
+	if diff := cmp.Diff(want, got.Endpoints); diff != "" {
+		t.Error(diff)
+	}
+	if got.DisplayName != "GitHub" || got.Authentication != oauth.Post || got.Rotation != oauth.Rotating || !got.PKCE {
+		t.Errorf("got %s, %s, %s, PKCE %t", got.DisplayName, got.Authentication, got.Rotation, got.PKCE)
+	}
+	if got.ID != "id" || got.Secret.Reveal() != "hush" || got.SecretVersion == "" {
+		t.Error("the client is not complete")
+	}
+	if got.CallbackPath != "/callback/ns/team-a/conn" || got.RedirectURI != "https://operator.example/callback/ns/team-a/conn" {
+		t.Errorf("redirect URI is %s", got.RedirectURI)
+	}
+}
+
+func TestWhatIsSetOverridesThePreset(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	conn := connection(v1alpha1.ProviderSpec{
+		Preset:               "gitlab",
+		Parameters:           map[string]string{"host": "git.example.com:8443"},
+		Endpoints:            &v1alpha1.Endpoints{Token: "https://other.example/token"},
+		ClientAuthentication: v1alpha1.ClientSecretBasic,
+		PKCE:                 "None",
+		Scopes:               &v1alpha1.ScopeRules{Separator: ","},
+		AuthorizationParams:  v1alpha1.RequestParams{"a": "provider", "b": "provider"},
+		TokenParams:          v1alpha1.RequestParams{"c": "token"},
+		Refresh:              &v1alpha1.RefreshRules{RetryWindow: &metav1.Duration{Duration: time.Minute}},
+	})
+	conn.Spec.AuthorizationParams = v1alpha1.RequestParams{"b": "connection"}
+	got := e.resolve(t, conn)
+	if diff := cmp.Diff(oauth.Endpoints{
+		Authorization: "https://git.example.com:8443/oauth/authorize",
+		Token:         "https://other.example/token",
+		Revocation:    "https://git.example.com:8443/oauth/revoke",
+		UserInfo:      "https://git.example.com:8443/api/v4/user",
+	}, got.Endpoints); diff != "" {
+		t.Error(diff)
+	}
+	if got.Authentication != oauth.Basic || got.PKCE || got.ScopeSeparator != "," {
+		t.Errorf("got %s, PKCE %t, separator %q", got.Authentication, got.PKCE, got.ScopeSeparator)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "provider", "b": "connection"}, got.AuthorizationParams); diff != "" {
+		t.Error(diff)
+	}
+	if got.TokenParams["c"] != "token" || got.Rotation != oauth.Rotating || got.RetryWindow != time.Minute || got.TokenLifetime != 2*time.Hour {
+		t.Errorf("refresh rules: %s %v %v", got.Rotation, got.RetryWindow, got.TokenLifetime)
+	}
+}
+
+func TestAnIssuerOfItsOwnDropsThePresetsEndpoints(t *testing.T) {
+	p := newIDP(t)
+	p.document(openID, nil)
+	e := setup(t, p, secret("team-a", "s", "hush"))
+	for _, preset := range []string{"gitlab", "keycloak"} { // keycloak's parameters are not needed any more
+		got := e.resolve(t, connection(v1alpha1.ProviderSpec{Preset: preset, Issuer: v1alpha1.EndpointURL(p.URL)}))
+		if got.Endpoints.Token != p.URL+"/token" || got.Issuer != p.URL {
+			t.Errorf("%s: tokens are asked of %s", preset, got.Endpoints.Token)
+		}
+	}
+}
+
+func TestProviderObjectsLendTheirClient(t *testing.T) {
+	own := &v1alpha1.OAuthProvider{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "corp"},
+		Spec:       v1alpha1.OAuthProviderSpec{ProviderSpec: plain(), Client: confidential("theirs")},
+	}
+	shared := &v1alpha1.ClusterOAuthProvider{
+		ObjectMeta: metav1.ObjectMeta{Name: "corp"},
+		Spec:       v1alpha1.ClusterOAuthProviderSpec{OAuthProviderSpec: own.Spec, NamespaceSelector: &metav1.LabelSelector{}},
+	}
+	e := setup(t, nil, own, shared, secret("team-a", "s", "of the team"), secret("oauth-operator", "s", "of the platform"))
+	tests := []struct {
+		kind, secret, path string
+		object             client.Object
+	}{
+		{"OAuthProvider", "of the team", "/callback/provider/team-a/corp", own},
+		{"ClusterOAuthProvider", "of the platform", "/callback/cluster/corp", shared},
+	}
+	for _, test := range tests {
+		t.Run(test.kind, func(t *testing.T) {
+			got := e.resolve(t, referring(test.kind, "corp"))
+			if got.ID != "theirs" || got.Secret.Reveal() != test.secret || got.CallbackPath != test.path {
+				t.Errorf("got client %s and path %s", got.ID, got.CallbackPath)
+			}
+			alone, err := e.Provider(context.Background(), test.object)
+			if err != nil || alone.RedirectURI != got.RedirectURI || alone.Fingerprint != got.Fingerprint {
+				t.Errorf("the object by itself gives %v, %v", alone, err)
+			}
+			conn := referring(test.kind, "corp")
+			conn.Spec.Client = confidential("ours")
+			if got := e.resolve(t, conn); got.ID != "ours" || got.Secret.Reveal() != "of the team" || got.CallbackPath != "/callback/ns/team-a/conn" {
+				t.Errorf("with a client of its own: %s, %s", got.ID, got.CallbackPath)
+			}
+		})
+	}
+}
+
+func TestAProviderWithoutAClientResolvesToo(t *testing.T) {
+	p := &v1alpha1.OAuthProvider{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "p"}, Spec: v1alpha1.OAuthProviderSpec{ProviderSpec: plain()}}
+	got, err := setup(t, nil).Provider(context.Background(), p)
+	if err != nil || got.RedirectURI != "" || got.DisplayName != "idp.example" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	e := setup(t, nil, p)
+	e.refused(t, referring("OAuthProvider", "p"), v1alpha1.ReasonClientInvalid, "spec.client", "spec.client.id")
+}
+
+func TestClusterProvidersServeSelectedNamespacesOnly(t *testing.T) {
+	tests := map[string]struct {
+		selector *metav1.LabelSelector
+		words    []string // nil: served
+	}{
+		"none":    {nil, []string{"no namespaceSelector"}},
+		"all":     {&metav1.LabelSelector{}, nil},
+		"matched": {&metav1.LabelSelector{MatchLabels: map[string]string{"tier": "one"}}, nil},
+		"other": {&metav1.LabelSelector{MatchLabels: map[string]string{"tier": "two"}},
+			[]string{"spec.providerRef", "ClusterOAuthProvider corp", "namespace team-a", "tier=two", "kubectl label namespace team-a tier=two"}},
+		"expression": {&metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: "Exists"}}}, []string{"is x;"}},
+		"broken":     {&metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: hostile}}}, []string{"not valid"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := setup(t, nil, namespace("team-a", map[string]string{"tier": "one"}), secret("oauth-operator", "s", "hush"),
+				&v1alpha1.ClusterOAuthProvider{
+					ObjectMeta: metav1.ObjectMeta{Name: "corp"},
+					Spec: v1alpha1.ClusterOAuthProviderSpec{
+						OAuthProviderSpec: v1alpha1.OAuthProviderSpec{ProviderSpec: plain(), Client: confidential("id")},
+						NamespaceSelector: test.selector,
+					},
+				})
+			if test.words == nil {
+				e.resolve(t, referring("ClusterOAuthProvider", "corp"))
+				return
+			}
+			e.refused(t, referring("ClusterOAuthProvider", "corp"), v1alpha1.ReasonNamespaceNotSelected, test.words...)
+		})
+	}
+}
+
+func TestWhatIsMissingIsNamedWithTheNextCommand(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"), secret("team-a", "empty", "\n"),
+		&v1alpha1.OAuthProvider{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "odd"},
+			Spec:       v1alpha1.OAuthProviderSpec{ProviderSpec: v1alpha1.ProviderSpec{Preset: "gitlap"}, Client: confidential("id")},
+		})
+	spec := func(preset string, parameters map[string]string) *v1alpha1.OAuthConnection {
+		return connection(v1alpha1.ProviderSpec{Preset: preset, Parameters: parameters})
+	}
+	withSecret := func(name, key string) *v1alpha1.OAuthConnection {
+		c := connection(plain())
+		c.Spec.Client.SecretRef = &v1alpha1.SecretKeyRef{Name: name, Key: key}
+		return c
+	}
+	onlyToken := plain()
+	onlyToken.Endpoints.Authorization = ""
+	noToken := plain()
+	noToken.Endpoints.Token = ""
+	tests := map[string]struct {
+		conn   *v1alpha1.OAuthConnection
+		reason string
+		words  []string
+	}{
+		"provider object":         {referring("OAuthProvider", "corp"), v1alpha1.ReasonProviderNotFound, []string{"spec.providerRef", `OAuthProvider "corp" not found in namespace team-a`, "kubectl -n team-a get oauthproviders"}},
+		"cluster provider object": {referring("ClusterOAuthProvider", "corp"), v1alpha1.ReasonProviderNotFound, []string{`ClusterOAuthProvider "corp" not found`, "kubectl get clusteroauthproviders"}},
+		"preset":                  {spec("gitlap", nil), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.preset", `"gitlap"`, "gitlab", "keycloak"}},
+		"preset of an object":     {referring("OAuthProvider", "odd"), v1alpha1.ReasonProviderInvalid, []string{"OAuthProvider odd: spec.preset"}},
+		"parameter":               {spec("keycloak", map[string]string{"host": "id.example"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.parameters.realm", "the name of the realm"}},
+		"unknown parameter":       {spec("keycloak", map[string]string{"reallm": "x"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.parameters", `"reallm"`, "host, realm"}},
+		"parameter of none":       {spec("github", map[string]string{"host": "x"}), v1alpha1.ReasonProviderInvalid, []string{"it has none"}},
+		"smuggling parameter":     {spec("okta", map[string]string{"host": "evil.example/"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.parameters.host", `"evil.example/"`}},
+		"parameter, no preset":    {connection(v1alpha1.ProviderSpec{Endpoints: plain().Endpoints, Parameters: map[string]string{"a": "b"}}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.parameters"}},
+		"authorization endpoint":  {connection(onlyToken), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.endpoints.authorization"}},
+		"token endpoint":          {connection(noToken), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.endpoints.token"}},
+		"secret":                  {withSecret("github-client", ""), v1alpha1.ReasonClientSecretNotFound, []string{"spec.client.secretRef", `Secret "github-client" not found in namespace team-a`, "kubectl -n team-a create secret generic github-client --from-literal=client-secret=…"}},
+		"key":                     {withSecret("s", "other"), v1alpha1.ReasonClientSecretNotFound, []string{`has no key "other"`, "kubectl -n team-a patch secret s"}},
+		"value":                   {withSecret("empty", ""), v1alpha1.ReasonClientSecretNotFound, []string{`has nothing under key "client-secret"`}},
+		"account expression":      {connection(v1alpha1.ProviderSpec{Endpoints: plain().Endpoints, Account: "idToken.email +"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.account", "CEL"}},
+		"account of another type": {connection(v1alpha1.ProviderSpec{Endpoints: plain().Endpoints, Account: "1 + 1"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.account", "int"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if refusal := e.refused(t, test.conn, test.reason, test.words...); refusal.Retry != 0 {
+				t.Errorf("it is tried again after %v although only a change helps", refusal.Retry)
+			}
+		})
+	}
+}
+
+func TestOneNewlineAtTheEndOfTheSecretIsDropped(t *testing.T) {
+	for value, want := range map[string]string{"hush\n": "hush", "hush\r\n": "hush", "hush": "hush", "hush\n\n": "hush\n", " hush ": " hush "} {
+		e := setup(t, nil, secret("team-a", "s", value))
+		if got := e.resolve(t, connection(plain())).Secret.Reveal(); got != want {
+			t.Errorf("%q gives %q", value, got)
+		}
+	}
+}
+
+func TestTheSecretIsReadLive(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "old"))
+	conn := connection(plain())
+	before := e.resolve(t, conn)
+	live := &corev1.Secret{}
+	if err := e.kube.Get(t.Context(), client.ObjectKey{Namespace: "team-a", Name: "s"}, live); err != nil {
+		t.Fatal(err)
+	}
+	live.Data["client-secret"] = []byte("new")
+	if err := e.kube.Update(t.Context(), live); err != nil {
+		t.Fatal(err)
+	}
+	after := e.resolve(t, conn)
+	if after.Secret.Reveal() != "new" || after.SecretVersion == before.SecretVersion || after.Fingerprint != before.Fingerprint {
+		t.Error("the new secret is not used, or asks for a new consent")
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return f.err
+}
+func (f failing) List(context.Context, client.ObjectList, ...client.ListOption) error { return f.err }
+
+func TestAnAPIServerThatFailsIsAskedAgain(t *testing.T) {
+	group := schema.GroupResource{Resource: "secrets"}
+	for name, cause := range map[string]error{
+		"forbidden": apierrors.NewForbidden(group, "s", nil),
+		"away":      apierrors.NewServiceUnavailable(hostile),
+		"cancelled": context.Canceled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := setup(t, nil)
+			e.Secrets = failing{cause}
+			if refusal := e.refused(t, connection(plain()), v1alpha1.ReasonProgressing, "team-a"); refusal.Retry == 0 {
+				t.Error("it is not tried again")
+			}
+			e.Reader = failing{cause}
+			e.refused(t, referring("OAuthProvider", "corp"), v1alpha1.ReasonProgressing, "corp")
+		})
+	}
+}
+
+func TestClientAuthenticationDefaults(t *testing.T) {
+	secretRef := confidential("id")
+	choice := func(how v1alpha1.ClientAuthentication) *v1alpha1.ClientSpec {
+		c := confidential("id")
+		c.Authentication = how
+		return c
+	}
+	public := &v1alpha1.ClientSpec{ID: "id"}
+	tests := map[string]struct {
+		client   *v1alpha1.ClientSpec
+		provider v1alpha1.ClientAuthentication
+		offered  []any
+		want     oauth.Authentication
+	}{
+		"the client's own":             {choice(v1alpha1.ClientSecretPost), v1alpha1.ClientSecretBasic, nil, oauth.Post},
+		"the provider's":               {secretRef, v1alpha1.ClientSecretPost, nil, oauth.Post},
+		"a secret":                     {secretRef, "", nil, oauth.Basic},
+		"no secret":                    {public, "", nil, oauth.None},
+		"no secret whatever they like": {public, v1alpha1.ClientSecretPost, nil, oauth.None},
+		"only post is offered":         {secretRef, "", []any{"client_secret_post", "private_key_jwt"}, oauth.Post},
+		"both are offered":             {secretRef, "", []any{"client_secret_post", "client_secret_basic"}, oauth.Basic},
+		"neither is offered":           {secretRef, "", []any{"private_key_jwt"}, oauth.Basic},
+		"configured beats offered":     {secretRef, v1alpha1.ClientSecretBasic, []any{"client_secret_post"}, oauth.Basic},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := newIDP(t)
+			p.document(openID, map[string]any{"token_endpoint_auth_methods_supported": test.offered})
+			e := setup(t, p, secret("team-a", "s", "hush"))
+			conn := connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), ClientAuthentication: test.provider})
+			conn.Spec.Client = test.client
+			if got := e.resolve(t, conn).Authentication; got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestClientsThatContradictThemselvesAreRefused(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	conn := connection(plain())
+	conn.Spec.Client = &v1alpha1.ClientSpec{ID: "id", Authentication: v1alpha1.ClientSecretPost}
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client.secretRef", "ClientSecretPost")
+
+	conn = connection(plain())
+	conn.Spec.Provider.ClientAuthentication = v1alpha1.ClientAuthenticationNone
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client.authentication")
+
+	conn = connection(plain())
+	conn.Spec.Grant, conn.Spec.Client = v1alpha1.GrantClientCredentials, &v1alpha1.ClientSpec{ID: "id"}
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client.secretRef", "ClientCredentials")
+}
+
+func TestScopesAreThoseAskedAndThoseRequired(t *testing.T) {
+	rules := &v1alpha1.ScopeRules{Required: []v1alpha1.Scope{"offline_access", "openid"}, Default: []v1alpha1.Scope{"read"}}
+	tests := map[string]struct {
+		grant v1alpha1.GrantType
+		asked []v1alpha1.Scope
+		want  []string
+	}{
+		"none asked":            {v1alpha1.GrantAuthorizationCode, nil, []string{"offline_access", "openid", "read"}},
+		"some asked":            {v1alpha1.GrantAuthorizationCode, []v1alpha1.Scope{"write", "openid"}, []string{"offline_access", "openid", "write"}},
+		"grant not defaulted":   {"", nil, []string{"offline_access", "openid", "read"}},
+		"client credentials":    {v1alpha1.GrantClientCredentials, []v1alpha1.Scope{"write"}, []string{"write"}},
+		"client cred., default": {v1alpha1.GrantClientCredentials, nil, []string{"read"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			spec := plain()
+			spec.Scopes = rules
+			conn := connection(spec)
+			conn.Spec.Grant, conn.Spec.Scopes = test.grant, test.asked
+			got := setup(t, nil, secret("team-a", "s", "hush")).resolve(t, conn)
+			if diff := cmp.Diff(test.want, got.Scopes); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestClientCredentialsSendNobodyAnywhere(t *testing.T) {
+	spec := v1alpha1.ProviderSpec{Endpoints: &v1alpha1.Endpoints{Token: "https://idp.example/token"}, AuthorizationParams: v1alpha1.RequestParams{"a": "b"}}
+	conn := connection(spec)
+	conn.Spec.Grant = v1alpha1.GrantClientCredentials
+	got := setup(t, nil, secret("team-a", "s", "hush")).resolve(t, conn)
+	if got.RedirectURI != "" || got.CallbackPath != "" || got.AuthorizationParams != nil {
+		t.Errorf("got %q and %v", got.RedirectURI, got.AuthorizationParams)
+	}
+}
+
+func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
+	p := newIDP(t)
+	p.document(openID, nil)
+	e := setup(t, p, secret("team-a", "s", "hush"))
+	base := func() *v1alpha1.OAuthConnection {
+		return connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), Endpoints: &v1alpha1.Endpoints{Token: "https://idp.example/token"}})
+	}
+	first := e.resolve(t, base()).Fingerprint
+	if len(first) != 64 {
+		t.Fatalf("got %q", first)
+	}
+	same := map[string]func(*v1alpha1.OAuthConnection){
+		"nothing":        func(*v1alpha1.OAuthConnection) {},
+		"scopes":         func(c *v1alpha1.OAuthConnection) { c.Spec.Scopes = []v1alpha1.Scope{"x"} },
+		"params":         func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.TokenParams = v1alpha1.RequestParams{"a": "b"} },
+		"authentication": func(c *v1alpha1.OAuthConnection) { c.Spec.Client.Authentication = v1alpha1.ClientSecretPost },
+	}
+	other := map[string]func(*v1alpha1.OAuthConnection){
+		"client id":     func(c *v1alpha1.OAuthConnection) { c.Spec.Client.ID = "other" },
+		"token":         func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Token = "https://evil.example/token" },
+		"authorization": func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Authorization = "https://evil.example/" },
+		"userInfo":      func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.UserInfo = "https://evil.example/" },
+		"revocation":    func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Revocation = "https://evil.example/" },
+		"issuer": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Issuer = ""
+			c.Spec.Provider.Endpoints.Authorization = "https://idp.example/"
+		},
+	}
+	for name, change := range same {
+		conn := base()
+		change(conn)
+		if e.resolve(t, conn).Fingerprint != first {
+			t.Errorf("%s changes the fingerprint", name)
+		}
+	}
+	seen := map[string]string{first: "base"}
+	for name, change := range other {
+		conn := base()
+		change(conn)
+		got := e.resolve(t, conn).Fingerprint
+		if of, found := seen[got]; found {
+			t.Errorf("%s has the fingerprint of %s", name, of)
+		}
+		seen[got] = name
+	}
+}
+
+func TestAddressesTheOperatorMayNotConnectToAreRefusedAtOnce(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	for _, address := range []string{
+		"http://idp.example", "https://127.0.0.1", "https://10.0.0.1", "https://169.254.169.254/latest", "https://[::1]", "https://user@idp.example",
+	} {
+		for field, spec := range map[string]v1alpha1.ProviderSpec{
+			"issuer":               {Issuer: v1alpha1.EndpointURL(address)},
+			"endpoints.token":      {Endpoints: &v1alpha1.Endpoints{Authorization: "https://idp.example", Token: v1alpha1.EndpointURL(address)}},
+			"endpoints.userInfo":   {Endpoints: &v1alpha1.Endpoints{Authorization: "https://idp.example", Token: "https://idp.example", UserInfo: v1alpha1.EndpointURL(address)}},
+			"endpoints.revocation": {Endpoints: &v1alpha1.Endpoints{Authorization: "https://idp.example", Token: "https://idp.example", Revocation: v1alpha1.EndpointURL(address)}},
+		} {
+			e.refused(t, connection(spec), v1alpha1.ReasonEndpointNotAllowed, "spec.provider."+field+":", "platform team")
+		}
+	}
+	spec := plain()
+	spec.Endpoints.Authorization = "http://idp.example/authorize"
+	e.refused(t, connection(spec), v1alpha1.ReasonEndpointNotAllowed, "spec.provider.endpoints.authorization:", "https")
+	spec.Endpoints.Authorization = "https://10.0.0.1/authorize" // only browsers go there
+	e.resolve(t, connection(spec))
+	for _, broken := range []string{"https://", "nonsense", "https://idp.example/#fragment", "https://idp.example/{tenant}", "https://idp.example/%zz", "https://" + strings.Repeat("a", 3000)} {
+		spec.Endpoints.Token = v1alpha1.EndpointURL(broken)
+		e.refused(t, connection(spec), v1alpha1.ReasonProviderInvalid, "spec.provider.endpoints.token:")
+	}
+	e.refused(t, connection(v1alpha1.ProviderSpec{Issuer: "https://idp.example/?a=b"}), v1alpha1.ReasonProviderInvalid, "spec.provider.issuer:")
+}
+
+func TestResolvingNeverChangesWhatWasWritten(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	conn := connection(v1alpha1.ProviderSpec{Preset: "gitlab", Endpoints: &v1alpha1.Endpoints{UserInfo: "https://{host}/me"}, AuthorizationParams: v1alpha1.RequestParams{"a": "b"}})
+	conn.Spec.AuthorizationParams = v1alpha1.RequestParams{"c": "d"}
+	before := conn.DeepCopy()
+	first, second := e.resolve(t, conn), e.resolve(t, conn)
+	if diff := cmp.Diff(before, conn); diff != "" {
+		t.Error(diff)
+	}
+	if first.Endpoints != second.Endpoints || first.Endpoints.UserInfo != "https://gitlab.com/me" {
+		t.Errorf("got %+v, then %+v", first.Endpoints, second.Endpoints)
+	}
+}
+
+func BenchmarkConnection(b *testing.B) {
+	p := newIDP(b)
+	p.document(openID, nil)
+	e := setup(b, p)
+	e.Secrets = oneSecret{secret("team-a", "s", "hush")}
+	conn := connection(v1alpha1.ProviderSpec{Preset: "google", Issuer: v1alpha1.EndpointURL(p.URL)})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Connection(context.Background(), conn); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type oneSecret struct{ *corev1.Secret }
+
+func (o oneSecret) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	*into.(*corev1.Secret) = *o.Secret
+	return nil
+}
+func (oneSecret) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }
