@@ -1,0 +1,116 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
+)
+
+const (
+	// patience is the longest that anything is waited for.
+	patience = 10 * time.Minute
+	// logTail of the operator, in bytes, is shown when a phase fails.
+	logTail = 4 << 10
+	// scrapeShare keeps /metrics of the operator, which lists every connection, from being the work
+	// that is measured: after a scrape nothing is asked for this many times as long as it took.
+	scrapeShare = 10
+)
+
+// process is the operator during a phase.
+type process struct {
+	*operator.Process
+	started time.Time
+}
+
+// withOperator runs the operator for one phase.
+func (b *bench) withOperator(ctx context.Context, use func(context.Context, *process) error) error {
+	p := &process{started: time.Now()}
+	var err error
+	p.Process, err = operator.Start(operator.Options{
+		Config: b.identity, PublicURL: publicURL,
+		Args: []string{fmt.Sprintf("--concurrency=%d", b.concurrency), "--log-level=error"},
+	})
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err = use(bounded, p); err != nil {
+		log := p.Log()
+		err = fmt.Errorf("%w; the operator's log ends with:\n%s", err, log[max(0, len(log)-logTail):])
+	}
+	stopping, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer stop()
+	return errors.Join(err, p.Stop(stopping))
+}
+
+// settled waits until the operator has looked at this many connections since it started and has
+// nothing left to do, and returns when that was seen.
+func (p *process) settled(ctx context.Context, connections int) (time.Time, error) {
+	if err := p.Ready(ctx); err != nil {
+		return time.Time{}, err
+	}
+	for {
+		asked := time.Now()
+		page, err := fetch(ctx, p.MetricsURL)
+		if err != nil {
+			return time.Time{}, err
+		}
+		const controller = "oauthconnection"
+		done := total(page, "controller_runtime_reconcile_total", "controller", controller) >= float64(connections)
+		busy := total(page, "workqueue_depth", "name", controller) +
+			total(page, "controller_runtime_active_workers", "controller", controller)
+		answered := time.Now()
+		if done && busy == 0 {
+			return answered, nil
+		}
+		if err := pause(ctx, max(10*time.Millisecond, scrapeShare*answered.Sub(asked))); err != nil {
+			return time.Time{}, fmt.Errorf("the operator does not come to rest: %w", err)
+		}
+	}
+}
+
+// allReady waits until the operator has settled with every connection Ready.
+func (b *bench) allReady(ctx context.Context, p *process) error {
+	for {
+		if _, err := p.settled(ctx, b.n); err != nil {
+			return err
+		}
+		count, other, err := b.ready(ctx)
+		if err != nil || count == b.n {
+			return err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return fmt.Errorf("only %d connections are Ready; %s", count, strings.TrimSpace(other))
+		}
+	}
+}
+
+func isReady(conn *v1alpha1.OAuthConnection) (ok bool, why string) {
+	ready := meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.ReadyCondition)
+	if ready == nil {
+		return false, "it has no Ready condition"
+	}
+	return ready.Status == "True", ready.Reason + ": " + ready.Message
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
