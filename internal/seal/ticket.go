@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -42,7 +43,8 @@ func (k *Keyring) SealTicket(t Ticket) (string, error) {
 // OpenTicket returns the ticket behind text. It fails with ErrUnsealable, ErrExpired (from Expires on),
 // or as Unseal does.
 func (k *Keyring) OpenTicket(ctx context.Context, text string, now time.Time) (Ticket, error) {
-	if len(text) > maxTicket {
+	// The decoder would skip line ends: one ticket, one text.
+	if len(text) > maxTicket || strings.ContainsAny(text, "\r\n") {
 		return Ticket{}, ErrUnsealable
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
