@@ -116,9 +116,9 @@ func (p *pass) notDue() error {
 func (p *pass) freshMessage() string {
 	switch t := p.record.Token; {
 	case t.Expiry.IsZero():
-		return "the access token has no expiry that the provider tells"
+		return "the provider tells no expiry: the access token is not renewed unless the provider's refresh.tokenLifetime is set"
 	case p.refreshAt.IsZero():
-		return "the provider gave no refresh token: a person has to connect again when the access token expires"
+		return "the provider gave no refresh token, so a person has to connect again when the access token expires; many give one only for a scope such as offline_access"
 	default:
 		return "the access token is valid and renewed before it expires"
 	}

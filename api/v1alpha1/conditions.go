@@ -40,7 +40,7 @@ const (
 const (
 	// ReasonResolved means that provider and client are complete.
 	ReasonResolved = "Resolved"
-	// ReasonProviderNotFound means that the object behind spec.providerRef or the preset does not exist.
+	// ReasonProviderNotFound means that the object behind spec.providerRef does not exist.
 	ReasonProviderNotFound = "ProviderNotFound"
 	// ReasonProviderInvalid means that the provider's description lacks something or contradicts itself.
 	ReasonProviderInvalid = "ProviderInvalid"
@@ -71,8 +71,6 @@ const (
 	ReasonReauthorizationRequired = "ReauthorizationRequired"
 	// ReasonRecordUnreadable means that the sealed record cannot be opened with the keys at hand.
 	ReasonRecordUnreadable = "RecordUnreadable"
-	// ReasonDisconnected means that somebody asked for the grant to be given up.
-	ReasonDisconnected = "Disconnected"
 )
 
 // Reasons of TokenFresh.

@@ -78,7 +78,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 		return err
 	}
 	resolver := &provider.Resolver{
-		Reader: mgr.GetClient(), Secrets: live, HTTP: egress.NewClient(o.egress),
+		Reader: mgr.GetClient(), Secrets: live, HTTP: egress.NewClient(o.egress), Policy: o.egress,
 		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: catalog,
 	}
 	publisher := &publish.Publisher{Client: live}
