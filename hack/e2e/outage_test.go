@@ -1,0 +1,72 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+)
+
+const interruptedRefreshes = 5
+
+// outageLosesNothing takes the API server away while the provider answers, for so long that the
+// operator loses its lease (RenewDeadline of leader election, 10 s) and would end.
+func outageLosesNothing(t *testing.T, e *evidence) {
+	w := newWorld(t, e, idp.Options{AccessTokenLifetime: time.Hour, Rotation: true, ReuseDetection: true})
+	p := w.start(t)
+	namespace := w.team(t, nil)
+	names := w.connected(t, namespace, interruptedRefreshes)
+
+	answer := make(chan struct{})
+	w.provider.FaultWhen(idp.Token, idp.Grant("refresh_token"), interruptedRefreshes, idp.HangAfterProcessing(answer))
+	w.askRefresh(t, namespace, names, "first")
+	eventually(t, patience, func(context.Context) error {
+		if n := w.tokenRequests("refresh_token"); n != interruptedRefreshes {
+			return fmt.Errorf("%d of %d refreshes are under way", n, interruptedRefreshes)
+		}
+		return nil
+	})
+	if err := w.env.StopAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	eventually(t, patience, func(context.Context) error {
+		if !strings.Contains(p.Log(), "leader election lost") {
+			return errors.New("the operator still believes in its lease")
+		}
+		return nil
+	})
+	if !runs(p.Pid()) {
+		t.Fatalf("the operator ended with tokens in its memory:\n%s", tail(p.Log(), 20))
+	}
+	if err := w.env.StartAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, func(context.Context) error {
+		if runs(p.Pid()) {
+			return errors.New("the operator that lost its lease goes on")
+		}
+		return nil
+	})
+	w.leave(p)
+
+	w.start(t) // as the kubelet would start the container again
+	w.refreshed(t, namespace, names, "first")
+	w.accepted(t, namespace, names)
+	w.askRefresh(t, namespace, names, "second")
+	w.refreshed(t, namespace, names, "second")
+	w.accepted(t, namespace, names)
+	if n := w.provider.Reuses(); n != 0 {
+		t.Errorf("%d spent refresh tokens came back", n)
+	}
+}
+
+func runs(pid int) bool { return syscall.Kill(pid, 0) == nil }

@@ -1,0 +1,166 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/testenv"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+)
+
+// everyRightIsUsed does what people do with the operator, once each: NoRightWasLeftUnused judges.
+func everyRightIsUsed(t *testing.T, e *evidence) {
+	w := newWorld(t, e, idp.Options{AccessTokenLifetime: time.Hour, Rotation: true, ReuseDetection: true})
+	p := w.start(t)
+	namespace := w.team(t, map[string]string{"e2e": "selected"})
+	names := w.allKinds(t, namespace)
+	w.consent(t, namespace, names)
+	for _, name := range []string{"itself", "inline"} { // no person, or a client of its own
+		w.awaitReady(t, namespace, []string{name})
+	}
+	names = append(names, "itself")
+
+	w.askRefresh(t, namespace, names, "once")
+	w.refreshed(t, namespace, names, "once")
+	w.heals(t, namespace, "own")
+	w.movesItsTarget(t, namespace, "own")
+	w.repeatsItself(t, namespace, "own")
+	w.gone(t, namespace, names)
+	w.stop(t, p)
+
+	w.start(t, "--watch-namespace="+namespace)
+	w.connected(t, namespace, 1)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.complete = !t.Failed()
+}
+
+// allKinds makes a connection for each place where a provider can be described, and one that needs no
+// person. It returns those that need one.
+func (w *world) allKinds(t *testing.T, namespace string) []string {
+	t.Helper()
+	w.clientSecret(t, testenv.OperatorNamespace, "shared-client")
+	shared := w.described()
+	shared.Client.SecretRef.Name = "shared-client"
+	w.create(t, &v1alpha1.ClusterOAuthProvider{
+		ObjectMeta: metav1.ObjectMeta{Name: "shared"},
+		Spec: v1alpha1.ClusterOAuthProviderSpec{
+			OAuthProviderSpec: shared,
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"e2e": "selected"}},
+		},
+	})
+	own, cluster, inline, itself := connection(namespace, "own"), connection(namespace, "cluster"),
+		connection(namespace, "inline"), connection(namespace, "itself")
+	cluster.Spec.ProviderRef = &v1alpha1.ProviderRef{Kind: "ClusterOAuthProvider", Name: "shared"}
+	described := w.described()
+	inline.Spec = v1alpha1.OAuthConnectionSpec{Provider: &described.ProviderSpec, Client: described.Client}
+	itself.Spec.Grant = v1alpha1.GrantClientCredentials
+	for _, c := range []*v1alpha1.OAuthConnection{own, cluster, inline, itself} {
+		w.create(t, c)
+	}
+	return []string{"own", "cluster", "inline"}
+}
+
+// heals checks that a target comes back at once when somebody deletes it.
+func (w *world) heals(t *testing.T, namespace, name string) {
+	t.Helper()
+	target := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: namespace, Name: name}
+	if err := w.env.Client.Get(t.Context(), key, target); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.env.Client.Delete(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, func(ctx context.Context) error {
+		healed := &corev1.Secret{}
+		err := w.env.Client.Get(ctx, key, healed)
+		if err == nil && string(healed.Data["access_token"]) != string(target.Data["access_token"]) {
+			err = fmt.Errorf("target %s came back with another token", name)
+		}
+		return err
+	})
+}
+
+// movesItsTarget gives a target another name: the former one is deleted.
+func (w *world) movesItsTarget(t *testing.T, namespace, name string) {
+	t.Helper()
+	w.patch(t, namespace, name, `{"spec":{"secret":{"name":"moved"}}}`)
+	w.awaitReady(t, namespace, []string{name})
+	eventually(t, patience, func(ctx context.Context) error {
+		err := w.env.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &corev1.Secret{})
+		return stillThere(name, err)
+	})
+}
+
+// repeatsItself makes the operator say the same twice, which it does by patching the Event.
+func (w *world) repeatsItself(t *testing.T, namespace, name string) {
+	t.Helper()
+	for range 2 {
+		w.patch(t, namespace, name, `{"spec":{"suspend":true}}`)
+		w.await(t, namespace, []string{name}, func(c *v1alpha1.OAuthConnection) error {
+			if c.Status.ObservedGeneration != c.Generation {
+				return fmt.Errorf("%s was not suspended", name)
+			}
+			return nil
+		})
+		w.patch(t, namespace, name, `{"spec":{"suspend":false}}`)
+		w.awaitReady(t, namespace, []string{name})
+	}
+}
+
+// gone deletes connections and waits until they are, revoked at the provider.
+func (w *world) gone(t *testing.T, namespace string, names []string) {
+	t.Helper()
+	for _, name := range names {
+		if err := w.env.Client.Delete(t.Context(), connection(namespace, name)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, patience, func(ctx context.Context) error {
+			_, err := w.get(ctx, namespace, name)
+			return stillThere(name, err)
+		})
+	}
+	if n := w.provider.Count(idp.Revocation); n < len(names) {
+		t.Errorf("%d of %d grants were revoked", n, len(names))
+	}
+	targets := &corev1.SecretList{}
+	if err := w.env.Client.List(t.Context(), targets, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	targets.Items = slices.DeleteFunc(targets.Items, func(s corev1.Secret) bool { return s.Name == "client" })
+	if n := len(targets.Items); n != 0 {
+		t.Errorf("%d targets outlived their connections", n)
+	}
+}
+
+func stillThere(name string, err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s is still there", name)
+	}
+	return err
+}
+
+func (w *world) patch(t *testing.T, namespace, name, patch string) {
+	t.Helper()
+	change := client.RawPatch(types.MergePatchType, []byte(patch))
+	if err := w.env.Client.Patch(t.Context(), connection(namespace, name), change); err != nil {
+		t.Fatal(err)
+	}
+}
