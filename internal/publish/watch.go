@@ -1,0 +1,104 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+)
+
+// ConnectionLabel on a target Secret is the UID of its connection. It selects what is watched; who
+// owns a Secret is said by its owner reference alone.
+const ConnectionLabel = "oauth-operator.dev/connection-uid"
+
+// ownerIndex is the field that finds Secrets by the UID of the connection that controls them.
+const ownerIndex = "connection-uid"
+
+// ForConnection names the connection that controls a target Secret.
+func ForConnection(secret metav1.Object) (types.NamespacedName, bool) {
+	owner := connectionOf(secret)
+	if owner == nil {
+		return types.NamespacedName{}, false
+	}
+	return types.NamespacedName{Namespace: secret.GetNamespace(), Name: owner.Name}, true
+}
+
+// connectionOf is the controlling owner reference, where it speaks of an OAuthConnection.
+func connectionOf(secret metav1.Object) *metav1.OwnerReference {
+	owner := metav1.GetControllerOfNoCopy(secret)
+	if owner == nil || owner.Kind != connectionKind {
+		return nil
+	}
+	gv, err := schema.ParseGroupVersion(owner.APIVersion)
+	if err != nil || gv.Group != v1alpha1.GroupVersion.Group {
+		return nil
+	}
+	return owner
+}
+
+// IndexFields adds the index that Publisher.Metadata needs.
+func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
+	return indexer.IndexField(ctx, metadata(types.NamespacedName{}), ownerIndex, func(secret client.Object) []string {
+		owner := connectionOf(secret)
+		if owner == nil {
+			return nil
+		}
+		return []string{string(owner.UID)}
+	})
+}
+
+// CacheOptions are what the manager's cache needs for the kind Secret: only those that carry
+// ConnectionLabel, without managedFields.
+func CacheOptions() cache.ByObject {
+	return cache.ByObject{Label: Selector(), Transform: cache.TransformStripManagedFields()}
+}
+
+// Selector selects Secrets that carry ConnectionLabel.
+func Selector() labels.Selector {
+	exists, err := labels.NewRequirement(ConnectionLabel, selection.Exists, nil)
+	if err != nil {
+		panic(err) // the label is a constant
+	}
+	return labels.NewSelector().Add(*exists)
+}
+
+// cached are the metadata of the Secrets that the connection owns, as far as the cache has seen them.
+func (p *Publisher) cached(ctx context.Context, conn *v1alpha1.OAuthConnection) ([]metav1.PartialObjectMetadata, error) {
+	if p.Metadata == nil {
+		return nil, nil
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	err := p.Metadata.List(ctx, list, client.InNamespace(conn.Namespace),
+		client.MatchingFields{ownerIndex: string(conn.UID)}, client.UnsafeDisableDeepCopy)
+	return list.Items, err
+}
+
+// find returns the entry of this name, or nil.
+func find(list []metav1.PartialObjectMetadata, name string) *metav1.PartialObjectMetadata {
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// metadata is an empty PartialObjectMetadata of a Secret.
+func metadata(key types.NamespacedName) *metav1.PartialObjectMetadata {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	m.Namespace, m.Name = key.Namespace, key.Name
+	return m
+}
