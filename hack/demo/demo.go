@@ -1,0 +1,106 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
+)
+
+// demo is the stage: what the steps have started and found out so far.
+type demo struct {
+	story     *story
+	stay      bool
+	addresses addresses
+
+	root    string // of the repository
+	scratch string // for files that are gone at the end
+
+	kubernetes *testenv.Env
+	provider   *idp.Provider
+	operator   *operator.Process
+	terminal   *terminal
+
+	start string // the address where alice's consent starts
+	first token  // the first access token, which expires while later ones are used
+
+	cleanUps []func() error
+}
+
+// step is a numbered part of the story.
+type step struct {
+	title string
+	run   func(*demo, context.Context) error
+}
+
+func (d *demo) steps() []step {
+	prepared := []step{
+		{"Start Kubernetes: etcd and kube-apiserver", (*demo).startKubernetes},
+		{"Start a provider where accounts are", (*demo).startProvider},
+		{"Start the operator", (*demo).startOperator},
+		{"Apply YAML: a provider and two connections", (*demo).applyManifests},
+	}
+	if d.stay {
+		return append(prepared, step{"Your turn", (*demo).leaveItToThePerson})
+	}
+	return append(prepared,
+		step{"See what is missing", (*demo).seeWhatIsMissing},
+		step{"Consent in a browser", (*demo).consentInABrowser},
+		step{"See the Secret that workloads mount", (*demo).seeTheSecret},
+		step{"See where the refresh token is", (*demo).seeWhereTheRefreshTokenIs},
+		step{"Use the token, also after two refreshes", (*demo).useTheTokenThroughTwoRefreshes},
+		step{"Delete the Secret: it comes back", (*demo).deleteTheSecret},
+		step{"Delete the connection: the grant is revoked", (*demo).deleteTheConnection},
+	)
+}
+
+// play walks the steps; the first error ends the walk.
+func (d *demo) play(ctx context.Context) error {
+	d.story.heading("oauth-operator: from YAML and one consent to a token that is always fresh")
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	for _, s := range d.steps() {
+		d.story.chapter(s.title)
+		if err := errors.Join(s.run(d, ctx), d.story.err); err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+	}
+	d.sayWhatIsNext()
+	return d.story.err
+}
+
+func (d *demo) sayWhatIsNext() {
+	d.story.chapter("That was it")
+	d.story.tell("An account was connected by YAML and one consent; its token was renewed, healed and in the end revoked. Everything that was started is stopped and removed. Next:")
+	d.story.fact("make demo-up          the same in your own browser, and it stays up")
+	d.story.fact("%-21s the YAML files that were applied", manifests)
+	d.story.fact("README.md             an install on a real cluster, and the first connection")
+}
+
+// atTheEnd registers what undoes something that was started.
+func (d *demo) atTheEnd(undo func() error) { d.cleanUps = append(d.cleanUps, undo) }
+
+// cleanUp undoes in reverse order and goes on after an error.
+func (d *demo) cleanUp() error {
+	var failed []error
+	for _, undo := range slices.Backward(d.cleanUps) {
+		failed = append(failed, undo())
+	}
+	d.cleanUps = nil
+	return errors.Join(failed...)
+}
+
+func (d *demo) operatorLog() string {
+	if d.operator == nil {
+		return ""
+	}
+	return d.operator.Log()
+}
