@@ -30,6 +30,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
@@ -177,7 +178,7 @@ func (s *Store) secret(key Key, r *Record) (*corev1.Secret, error) {
 	}
 	meta := s.name(key)
 	meta.ResourceVersion = r.origin.version
-	meta.Labels = map[string]string{Label: "true"}
+	meta.Labels = map[string]string{Label: "true", v1alpha1.ConnectionUIDLabel: string(key.UID)}
 	meta.Annotations = map[string]string{
 		ConnectionAnnotation:    key.Namespace + "/" + key.Name,
 		AuthorizationAnnotation: string(r.Authorization),

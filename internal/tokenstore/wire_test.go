@@ -1,0 +1,104 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenstore
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+)
+
+// full has a value in every field that is stored.
+func full() *Record {
+	r := consented("auth", 1)
+	r.Token.RefreshTokenExpiry = noon.Add(24 * time.Hour)
+	r.Previous, r.Refreshes, r.Ended = oauth.NewSecret("sentinel-previous"), 7, "invalid_grant"
+	r.Intent = &Intent{Attempt: "1", Holder: "a", Deadline: noon, RefreshTokenHash: "h"}
+	r.Failure = &Failure{
+		Count: 3, Kind: oauth.Throttled, Code: "slow_down", Status: 429, At: noon, Since: noon.Add(-time.Hour),
+		RetryAt: noon.Add(time.Minute), Generation: 5, SecretVersion: "42",
+	}
+	return r
+}
+
+func TestARecordIsDecodedAsItWasEncoded(t *testing.T) {
+	for name, want := range map[string]*Record{"full": full(), "empty": {}, "a failure of no known kind": {Failure: &Failure{}}} {
+		encoded, err := encode(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decode(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := diff(want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func TestFractionsOfSecondsAndTimeZonesSurviveAsInstants(t *testing.T) {
+	local := time.FixedZone("there", 3600)
+	r := &Record{Token: oauth.Token{Obtained: noon.Add(123456789 * time.Nanosecond).In(local)}}
+	encoded, err := encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(encoded)
+	if err != nil || !got.Token.Obtained.Equal(r.Token.Obtained) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestWhatBelongsToOneAnswerOnlyIsNotStored(t *testing.T) {
+	r := full()
+	r.Token.IDToken, r.Token.Body = oauth.NewSecret("sentinel-id"), map[string]any{"x": "sentinel-body"}
+	r.Interrupted = &Intent{Holder: "sentinel-holder"}
+	encoded, err := encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sentinel := range []string{"sentinel-id", "sentinel-body", "sentinel-holder", "redacted"} {
+		if bytes.Contains(encoded, []byte(sentinel)) {
+			t.Errorf("%s is stored", sentinel)
+		}
+	}
+}
+
+func TestUnknownFormsAreRefusedWithoutBeingQuoted(t *testing.T) {
+	for _, encoded := range []string{"", "{}", "sentinel", `{"v":2,"token":{"access":"sentinel"}}`, `{"v":1,"token":"sentinel"}`, `{"v":"sentinel"}`} {
+		if _, err := decode([]byte(encoded)); err == nil || strings.Contains(err.Error(), "sentinel") {
+			t.Errorf("%q: %v", encoded, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	encoded, err := encode(full())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encoded)
+	f.Add([]byte(`{"v":1,"failure":{},"intent":{}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := decode(data)
+		if err != nil {
+			return
+		}
+		again, err := encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := decode(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := diff(r, same); d != "" {
+			t.Error(d)
+		}
+	})
+}
