@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/publish"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
@@ -38,7 +38,7 @@ func (r *ConnectionReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 			predicate.GenerationChangedPredicate{},
 			predicate.AnnotationChangedPredicate{},
 		))).
-		Watches(secrets, handler.EnqueueRequestsFromMapFunc(connectionOfSecret), builder.WithPredicates(r.secretChanged())).
+		Watches(secrets, handler.EnqueueRequestsFromMapFunc(r.connectionOfSecret), builder.WithPredicates(r.secretChanged())).
 		Watches(&v1alpha1.OAuthProvider{}, handler.EnqueueRequestsFromMapFunc(r.connectionsOf("OAuthProvider")),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ClusterOAuthProvider{}, handler.EnqueueRequestsFromMapFunc(r.connectionsOf("ClusterOAuthProvider")),
@@ -73,25 +73,32 @@ func (r *ConnectionReconciler) connectionsOf(kind string) handler.MapFunc {
 }
 
 // connectionOfSecret maps a record or a target to its connection.
-func connectionOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
-	if key, ok := tokenstore.ForConnection(obj); ok {
-		return []reconcile.Request{{NamespacedName: key}}
+func (r *ConnectionReconciler) connectionOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
+	key, ok := publish.ForConnection(obj)
+	if r.isRecord(obj) {
+		key, ok = tokenstore.ForConnection(obj)
 	}
-	owner := metav1.GetControllerOf(obj)
-	if owner == nil || owner.Kind != "OAuthConnection" {
+	if !ok {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: owner.Name}}}
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// isRecord believes a record's marks in the operator's namespace only: elsewhere anybody could
+// wake somebody else's connection by them.
+func (r *ConnectionReconciler) isRecord(obj client.Object) bool {
+	_, ok := tokenstore.ForConnection(obj)
+	return ok && obj.GetNamespace() == r.Store.Namespace
 }
 
 // secretChanged lets through what somebody else did: a new consent in a record, a deleted record, a
 // target edited or deleted. What this reconciler writes itself does not wake it.
 func (r *ConnectionReconciler) secretChanged() predicate.Predicate {
 	return predicate.Funcs{
-		CreateFunc: func(event.CreateEvent) bool { return false },
-		DeleteFunc: func(event.DeleteEvent) bool { return true },
+		CreateFunc: func(e event.CreateEvent) bool { return r.isRecord(e.Object) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return r.isRecord(e.Object) || r.Publisher.Foreign(e.Object, nil) },
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			if _, ok := tokenstore.ForConnection(e.ObjectNew); ok {
+			if r.isRecord(e.ObjectNew) {
 				was, is := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
 				return was[tokenstore.AuthorizationAnnotation] != is[tokenstore.AuthorizationAnnotation]
 			}

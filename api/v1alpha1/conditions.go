@@ -136,5 +136,9 @@ const (
 	AdoptAnnotation = "oauth-operator.dev/adopt-by"
 )
 
+// ConnectionUIDLabel is the UID of the connection that a record or a target Secret belongs to. It
+// selects what the operator watches; who owns a Secret is said by its owner reference alone.
+const ConnectionUIDLabel = "oauth-operator.dev/connection-uid"
+
 // Finalizer holds a deleted OAuthConnection until its grant is revoked and its record is gone.
 const Finalizer = "oauth-operator.dev/finalizer"

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 
@@ -141,23 +142,27 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
-// cacheOptions keep memory small: no managed fields, and of Secrets the metadata of the labelled
-// ones only.
+// cacheOptions keep memory small: no managed fields, and of Secrets the metadata of records and
+// targets only.
 func cacheOptions(o *options) cache.Options {
-	options := cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{},
-	}
-	for _, namespace := range o.watchNamespaces {
-		if options.DefaultNamespaces == nil {
-			options.DefaultNamespaces = map[string]cache.Config{}
-		}
-		options.DefaultNamespaces[namespace] = cache.Config{}
-	}
 	secrets := &metav1.PartialObjectMetadata{}
 	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	options.ByObject[secrets] = publish.CacheOptions()
-	return options
+	labelled := publish.CacheOptions()
+	served := map[string]cache.Config{}
+	for _, namespace := range o.watchNamespaces {
+		served[namespace] = cache.Config{}
+	}
+	if len(served) > 0 || !o.watchTargets {
+		labelled.Namespaces = map[string]cache.Config{o.namespace: {}}
+	}
+	if o.watchTargets {
+		maps.Copy(labelled.Namespaces, served)
+	}
+	return cache.Options{
+		DefaultTransform:  cache.TransformStripManagedFields(),
+		DefaultNamespaces: served,
+		ByObject:          map[client.Object]cache.ByObject{secrets: labelled},
+	}
 }
 
 // newLiveClient reads and writes at the API server: records, Secrets and attempts are never cached.

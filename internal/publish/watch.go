@@ -20,7 +20,7 @@ import (
 
 // ConnectionLabel on a target Secret is the UID of its connection. It selects what is watched; who
 // owns a Secret is said by its owner reference alone.
-const ConnectionLabel = "oauth-operator.dev/connection-uid"
+const ConnectionLabel = v1alpha1.ConnectionUIDLabel
 
 // ownerIndex is the field that finds Secrets by the UID of the connection that controls them.
 const ownerIndex = "connection-uid"
