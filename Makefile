@@ -39,6 +39,9 @@ generate: tool-controller-gen ## Generate the kinds' deep copies.
 manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart's copies and the API reference.
 	controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	cp config/rbac/*role*.yaml $(CHART)/files/rbac/
+	cp config/policy/https_endpoints.yaml $(CHART)/files/policy/
+	cp config/prometheus/service_monitor.yaml config/prometheus/prometheus_rule.yaml $(CHART)/files/prometheus/
 	crd-ref-docs --source-path=api --config=hack/crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md
 
 fmt: tool-golangci-lint ## Format.
@@ -49,7 +52,7 @@ fmt: tool-golangci-lint ## Format.
 test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
 	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
 
-lint: tool-golangci-lint ## Lint, with the import rules of docs/architecture.
+lint: tool-golangci-lint ## Lint, with the import rules.
 	golangci-lint run
 
 verify: lint tool-helm control-plane ## Fail on drift of generated files, on lint, and on objects that the API server refuses.

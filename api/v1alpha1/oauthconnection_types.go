@@ -12,6 +12,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.provider) || has(self.client)",message="client is needed with an inline provider"
 // +kubebuilder:validation:XValidation:rule="self.grant != 'ClientCredentials' || !has(self.client) || has(self.client.secretRef)",message="grant ClientCredentials needs client.secretRef: a public client has no credentials"
 // +kubebuilder:validation:XValidation:rule="self.grant == 'AuthorizationCode' || !has(self.authorizationParams)",message="authorizationParams belong to grant AuthorizationCode"
+// +kubebuilder:validation:XValidation:rule="(has(self.secret) && has(self.secret.template) && has(self.secret.template.type) ? self.secret.template.type : 'Opaque') == (has(oldSelf.secret) && has(oldSelf.secret.template) && has(oldSelf.secret.template.type) ? oldSelf.secret.template.type : 'Opaque')",message="secret.template.type cannot be changed: Kubernetes does not change a Secret's type; make another connection"
 type OAuthConnectionSpec struct {
 	// Provider describes the provider inline.
 	// +optional
@@ -127,7 +128,6 @@ type SecretSpec struct {
 }
 
 // SecretTemplate says what the target Secret holds.
-// +kubebuilder:validation:XValidation:rule="(has(self.type) ? self.type : 'Opaque') == (has(oldSelf.type) ? oldSelf.type : 'Opaque')",message="type cannot be changed: Kubernetes does not change a Secret's type"
 type SecretTemplate struct {
 	// Type of the Secret.
 	// +optional

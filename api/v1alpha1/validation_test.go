@@ -123,8 +123,9 @@ func TestTheAPIServerTakesWhatIsComplete(t *testing.T) {
 
 func TestWhatCannotBeChangedIsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ before, after, want string }{
-		"the grant":         {complete, complete + "grant: ClientCredentials", "grant cannot be changed"},
-		"the Secret's type": {complete + "secret: {template: {}}", complete + "secret: {template: {type: kubernetes.io/basic-auth}}", "type cannot be changed"},
+		"the grant":                             {complete, complete + "grant: ClientCredentials", "grant cannot be changed"},
+		"the Secret's type":                     {complete + "secret: {template: {}}", complete + "secret: {template: {type: kubernetes.io/basic-auth}}", "type cannot be changed"},
+		"the Secret's type, which was left out": {complete, complete + "secret: {template: {type: kubernetes.io/basic-auth}}", "type cannot be changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := object(t, "OAuthConnection", c.before)

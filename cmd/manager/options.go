@@ -102,11 +102,11 @@ func (o *options) complete() error {
 	if o.rotate {
 		return nil
 	}
-	base, err := url.Parse(o.publicURL)
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" || base.User != nil {
-		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, such as https://oauth.example.com", o.publicURL)
-	}
 	o.publicURL = strings.TrimRight(o.publicURL, "/")
+	base, err := url.Parse(o.publicURL)
+	if err != nil || base.Host == "" || o.publicURL != base.Scheme+"://"+base.Host || (base.Scheme != "https" && base.Scheme != "http") {
+		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, without a path, such as https://oauth.example.com", o.publicURL)
+	}
 	for _, mode := range o.connectModes {
 		if mode != connectModeLink {
 			return fmt.Errorf("--connect-mode %q is not known; there is %s", mode, connectModeLink)
