@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
@@ -22,6 +23,7 @@ type demo struct {
 
 	root    string // of the repository
 	scratch string // for files that are gone at the end
+	folder  string // of the YAML files, relative to root or absolute
 
 	kubernetes *testenv.Env
 	provider   *idp.Provider
@@ -88,13 +90,18 @@ func (d *demo) sayWhatIsNext() {
 // atTheEnd registers what undoes something that was started.
 func (d *demo) atTheEnd(undo func() error) { d.cleanUps = append(d.cleanUps, undo) }
 
-// cleanUp undoes in reverse order and goes on after an error.
-func (d *demo) cleanUp() error {
+// cleanUp undoes in reverse order and goes on after an error. A Ctrl-C reaches the processes as
+// well: how they end does not matter then.
+func (d *demo) cleanUp(interrupted bool) error {
 	var failed []error
 	for _, undo := range slices.Backward(d.cleanUps) {
-		failed = append(failed, undo())
+		err := undo()
+		var ended *exec.ExitError
+		if interrupted && errors.As(err, &ended) {
+			err = nil
+		}
+		failed = append(failed, err)
 	}
-	d.cleanUps = nil
 	return errors.Join(failed...)
 }
 

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -36,16 +35,18 @@ func run(stay bool) int {
 	if err != nil && !interrupted {
 		d.story.fail(err, d.operatorLog())
 	}
-	if err := d.cleanUp(); err != nil && !interrupted {
-		fmt.Fprintln(os.Stderr, "cleaning up:", err)
+	untidy := d.cleanUp(interrupted)
+	if untidy != nil {
+		fmt.Fprintln(os.Stderr, "cleaning up:", untidy)
 	}
 	switch {
-	case interrupted && stay && errors.Is(err, context.Canceled):
-		return 0
-	case interrupted:
-		fmt.Fprintln(os.Stderr, "\nInterrupted. Everything is stopped and removed.")
-		return 130
-	case err != nil:
+	case interrupted && untidy == nil:
+		fmt.Fprintln(os.Stderr, "\nEverything is stopped and removed.")
+		if stay {
+			return 0
+		}
+		return 130 // by convention: ended by SIGINT
+	case err != nil || untidy != nil:
 		return 1
 	}
 	return 0

@@ -126,13 +126,12 @@ func (d *demo) stopOperator() error {
 	return d.operator.Stop(ctx)
 }
 
-func (d *demo) applyManifests(ctx context.Context) error {
-	folder, err := d.addresses.manifests(d.root, d.scratch)
-	if err != nil {
+func (d *demo) applyManifests(ctx context.Context) (err error) {
+	if d.folder, err = d.addresses.manifests(d.root, d.scratch); err != nil {
 		return err
 	}
 	d.story.tell("Everything a team writes is in %s: connection alice is a person's account, connection robot a program's own.", manifests)
-	return d.terminal.show(ctx, "kubectl apply -f "+folder)
+	return d.terminal.show(ctx, "kubectl apply -f "+d.folder)
 }
 
 func removeIfThere(path string) error {

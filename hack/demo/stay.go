@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 )
@@ -29,13 +30,14 @@ func (d *demo) leaveItToThePerson(ctx context.Context) error {
 		{"kubectl delete secret alice", "it comes back"},
 		{`kubectl annotate --overwrite oac alice oauth-operator.dev/refresh-requested-at="$(date +%s)"`, "another token now"},
 		{"kubectl delete oac alice", "the grant is revoked"},
-		{"kubectl apply -f " + manifests, "and again"},
+		{"kubectl apply -f " + d.folder, "and again"},
 	} {
 		s.print(indent + s.colour(dim, "# "+c.why) + "\n" + indent + c.command + "\n")
 	}
 	s.print("\n")
-	s.tell("From another machine, forward both ports first: ssh -L %s:%s -L %s:%s HOST",
-		port(d.addresses.callback), d.addresses.callback, port(d.addresses.provider), d.addresses.provider)
+	s.tell("Is your browser on another machine? Forward both ports from there first:")
+	s.print(fmt.Sprintf("\n%sssh -L %s:%s -L %s:%s HOST\n\n", indent,
+		port(d.addresses.callback), d.addresses.callback, port(d.addresses.provider), d.addresses.provider))
 	s.tell("Everything stays up until Ctrl-C.")
 	<-ctx.Done()
 	return ctx.Err()
