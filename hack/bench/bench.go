@@ -142,7 +142,7 @@ func namespaceOf(i int) string { return fmt.Sprintf("team-%02d", i) }
 func (b *bench) resolver() *provider.Resolver {
 	policy := egress.Policy{AllowHTTP: true, AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	return &provider.Resolver{
-		Reader: b.env.Client, Secrets: b.env.Client, HTTP: egress.NewClient(policy),
+		Reader: b.env.Client, Secrets: b.env.Client, HTTP: egress.NewClient(policy), Policy: policy,
 		PublicURL: publicURL, Namespace: testenv.OperatorNamespace, Clock: clock.RealClock{}, Catalog: &provider.Catalog{},
 	}
 }

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// patience is the longest that anything is waited for.
-	patience = 10 * time.Minute
+	// patience and patienceEach, for each connection, are the longest that the operator is waited for.
+	patience     = 2 * time.Minute
+	patienceEach = 30 * time.Millisecond
 	// logTail of the operator, in bytes, is shown when a phase fails.
 	logTail = 4 << 10
 	// scrapeShare keeps /metrics of the operator, which lists every connection, from being the work
@@ -43,7 +44,7 @@ func (b *bench) withOperator(ctx context.Context, use func(context.Context, *pro
 	if err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, patience+time.Duration(b.n)*patienceEach)
 	defer cancel()
 	if err = use(bounded, p); err != nil {
 		log := p.Log()
