@@ -6,216 +6,113 @@ package callback
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
-	"net/http"
 	"net/url"
-	"time"
+	"regexp"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
-	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
-// maxParameter bounds what is read of a query: codes and states of real providers are below 4 KiB.
-const maxParameter = 8 << 10
-
-// callback finishes a flow. Everything is checked before the state is claimed, so that a wrong
-// request consumes nothing; the code is exchanged after, so that it is exchanged once.
-func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
-	// The person may close the window: what was claimed is finished all the same.
-	ctx := context.WithoutCancel(r.Context())
-	query := r.URL.Query()
-	f, problem := s.flowOf(ctx, r, query.Get("state"))
-	if problem != 0 {
-		s.reject(w, problem, place{})
-		return
-	}
-	at := place{Namespace: f.Namespace, Connection: f.Connection}
-	conn, resolved, problem := s.verify(ctx, f, r.URL.Path, query)
-	if problem != 0 {
-		s.reject(w, problem, at)
-		return
-	}
-	attempt, problem := s.claim(ctx, f)
-	if problem != 0 {
-		s.reject(w, problem, at)
-		return
-	}
-	s.clearFlow(w, f)
-	if query.Get("error") != "" {
-		s.declined(ctx, w, conn, attempt, query.Get("error"))
-		return
-	}
-	s.connect(ctx, w, conn, resolved, attempt, f, oauth.NewSecret(query.Get("code")))
+// response is an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207).
+type response struct {
+	state string
+	code  oauth.Secret
+	iss   string
+	error string
 }
 
-// verify compares what came back with what was sent.
-func (s *Server) verify(ctx context.Context, f *flow, path string, query url.Values) (*v1alpha1.OAuthConnection, *provider.Resolved, problem) {
-	state := query.Get("state")
-	switch {
-	case len(state) > maxParameter || len(query.Get("code")) > maxParameter:
-		return nil, nil, tooLarge
-	case subtle.ConstantTimeCompare([]byte(state), []byte(f.State)) != 1:
-		return nil, nil, flowForged
-	case path != f.Path:
-		return nil, nil, wrongPath
-	case !s.Clock.Now().Before(f.Expires):
-		return nil, nil, flowExpired
-	case query.Get("error") == "" && query.Get("code") == "":
-		return nil, nil, providerError
-	}
-	conn, problem := s.connection(ctx, place{Namespace: f.Namespace, Connection: f.Connection})
-	if problem != 0 {
-		return nil, nil, notNow
-	}
-	resolved, err := s.Resolver.Connection(ctx, conn)
-	switch {
-	case conn.UID != f.ConnectionUID:
-		return nil, nil, changed
-	case err != nil:
-		return nil, nil, providerUnready
-	case resolved.Fingerprint != f.Fingerprint:
-		return nil, nil, changed
-	case !issuerMatches(&resolved.Client, query):
-		return nil, nil, wrongIssuer
-	}
-	return conn, resolved, 0
+// arrival is a person who came back, with everything that was verified.
+type arrival struct {
+	response
+	flow   *flow
+	conn   *v1alpha1.OAuthConnection
+	client *provider.Resolved
 }
 
-// issuerMatches is RFC 9207 section 2.4. A provider that is described without an issuer is told
-// apart by its own redirect URI.
-func issuerMatches(c *oauth.Client, query url.Values) bool {
-	if !query.Has("iss") {
-		return !c.IssInResponse
-	}
-	return c.Issuer == "" || query.Get("iss") == c.Issuer
-}
-
-// claim uses the state, once: of all who try, one wins the compare-and-swap.
-func (s *Server) claim(ctx context.Context, f *flow) (*v1alpha1.OAuthAuthorization, problem) {
-	attempt := &v1alpha1.OAuthAuthorization{}
-	err := s.Client.Get(ctx, client.ObjectKey{Namespace: f.Namespace, Name: f.Authorization}, attempt)
-	now := s.Clock.Now()
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, flowExpired
-	case err != nil:
-		log.FromContext(ctx).Error(err, "reading an authorization", "namespace", f.Namespace, "authorization", f.Authorization)
-		return nil, internal
-	case attempt.UID != f.AuthorizationUID || attempt.Status.StateHash != hashOf(f.State):
-		return nil, flowForged
-	case attempt.Status.ClaimedAt != nil:
-		return nil, flowUsed
-	case attempt.Status.ExpiresAt == nil || !now.Before(attempt.Status.ExpiresAt.Time):
-		return nil, flowExpired
-	}
-	attempt.Status.ClaimedAt = &metav1.Time{Time: now}
-	err = s.Client.Status().Update(ctx, attempt)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil, flowUsed
-	}
+// callback ends an authorization request.
+func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
+	a, err := s.verify(ctx, v)
 	if err != nil {
-		log.FromContext(ctx).Error(err, "claiming an authorization", "namespace", f.Namespace, "authorization", f.Authorization)
-		return nil, internal
+		return nil, err
 	}
-	return attempt, 0
-}
-
-// connect exchanges the code and saves what it brings.
-func (s *Server) connect(ctx context.Context, w http.ResponseWriter, conn *v1alpha1.OAuthConnection, resolved *provider.Resolved, attempt *v1alpha1.OAuthAuthorization, f *flow, code oauth.Secret) {
-	at := place{Namespace: conn.Namespace, Connection: conn.Name}
-	token, err := resolved.Exchange(ctx, code, oauth.NewSecret(f.Verifier))
-	if err == nil {
-		// Another request's ID token means that the code was injected: what it brings is not kept.
-		err = resolved.CheckIDToken(token, f.Nonce)
-	}
+	// From here on the person may leave: what the provider answers must be kept all the same.
+	ctx = context.WithoutCancel(ctx)
+	attempt, err := s.claim(ctx, a.flow)
 	if err != nil {
-		log.FromContext(ctx).Info("the code could not be exchanged", "namespace", conn.Namespace, "connection", conn.Name, "cause", err.Error())
-		s.finish(ctx, conn, attempt, v1alpha1.ReasonExchangeFailed, "the provider did not exchange the code for a token")
-		s.Metrics.count("exchange_failed")
-		showProblem(w, exchangeFailed, at)
-		return
+		return nil, err
 	}
-	account, err := s.save(ctx, conn, resolved, attempt, f, token)
-	unsaved := errors.Is(err, tokenstore.ErrUnsaved)
-	if err != nil && !unsaved {
-		log.FromContext(ctx).Error(err, "saving a new consent", "namespace", conn.Namespace, "connection", conn.Name)
-		s.finish(ctx, conn, attempt, v1alpha1.ReasonExchangeFailed, "the token could not be saved")
-		s.Metrics.count("exchange_failed")
-		showProblem(w, internal, at)
-		return
+	s.clearFlow(v, a.flow)
+	result := s.finish(ctx, a)
+	s.Metrics.count(result.outcome)
+	s.record(a.conn, result)
+	if err := s.complete(ctx, attempt, result); err != nil {
+		// The account is connected or not whatever the attempt says.
+		log.FromContext(ctx).Error(err, "writing the outcome of an attempt", "connection", v.about, "outcome", result.outcome)
 	}
-	s.finish(ctx, conn, attempt, v1alpha1.ReasonConnected, "the account is connected")
-	s.Metrics.count("connected")
-	showConnected(w, connectedPage{
-		Namespace: conn.Namespace, Connection: conn.Name, Secret: conn.TargetName(), Account: account, Unsaved: unsaved,
-	})
+	return result.answer(v.about), nil
 }
 
-// save stores the token first and asks who consented after: the answer to the second question is
-// not worth losing the first.
-func (s *Server) save(ctx context.Context, conn *v1alpha1.OAuthConnection, resolved *provider.Resolved, attempt *v1alpha1.OAuthAuthorization, f *flow, token *oauth.Token) (account string, err error) {
-	key := tokenstore.Key{Namespace: conn.Namespace, Name: conn.Name, UID: conn.UID}
-	record := &tokenstore.Record{
-		Fingerprint: f.Fingerprint, Grant: string(conn.Spec.Grant), Token: *token,
-		RequestedScopes: f.Scopes, AuthorizedAt: s.Clock.Now(), Authorization: attempt.UID,
+// verify checks everything that can be checked without changing anything. What is forged, foreign or
+// late ends here and consumes nothing.
+func (s *Server) verify(ctx context.Context, v *visit) (*arrival, error) {
+	a := &arrival{}
+	var ok bool
+	if a.response, ok = parseResponse(v.URL.Query()); !ok {
+		return nil, refuse(badResponse)
 	}
-	if _, err = s.Store.Replace(ctx, key, record); err != nil {
-		return "", err
+	if a.flow, ok = s.flow(ctx, v, flowID(a.state)); !ok {
+		return nil, refuse(unknownFlow)
 	}
-	ctx, cancel := context.WithTimeout(ctx, accountTimeout)
-	defer cancel()
-	if account, err = resolved.Account(ctx, token); err != nil || account == "" {
-		log.FromContext(ctx).Info("the provider does not say whose account it is", "namespace", conn.Namespace, "connection", conn.Name)
-		return "", nil
+	v.about = a.flow.connection()
+	switch {
+	case subtle.ConstantTimeCompare([]byte(a.flow.State), []byte(a.state)) != 1, a.flow.Path != v.URL.Path:
+		return nil, refuse(badResponse)
+	case !s.Clock.Now().Before(a.flow.Expires):
+		return nil, refuse(flowExpired)
 	}
-	record.Account = account
-	_, err = s.Store.Replace(ctx, key, record)
-	return account, err
+	var err error
+	if a.conn, err = s.connection(ctx, v.about, a.flow.ConnectionUID); err != nil {
+		return nil, err
+	}
+	if a.client, err = s.resolve(ctx, a.conn); err != nil {
+		return nil, err
+	}
+	switch {
+	case a.client.Fingerprint != a.flow.Fingerprint, a.client.CallbackPath != a.flow.Path:
+		return nil, refuse(clientChanged)
+	case !a.fromIssuer():
+		return nil, refuse(wrongIssuer)
+	}
+	return a, nil
 }
 
-// accountTimeout bounds the question whose account it is.
-const accountTimeout = 10 * time.Second
-
-// declined ends an attempt for which the provider sent an error instead of a code.
-func (s *Server) declined(ctx context.Context, w http.ResponseWriter, conn *v1alpha1.OAuthConnection, attempt *v1alpha1.OAuthAuthorization, code string) {
-	show, reason, message := providerError, v1alpha1.ReasonExchangeFailed, "the provider refused the authorization request"
-	if code == "access_denied" {
-		show, reason, message = denied, v1alpha1.ReasonDenied, "the person or the provider said no"
+// fromIssuer compares iss (RFC 9207 section 2.4). Where the issuer is not known, as with endpoints
+// that were written by hand, there is nothing to compare with; the redirect URI, which is one per
+// client, tells providers apart then.
+func (a *arrival) fromIssuer() bool {
+	if a.iss == "" {
+		return !a.client.IssInResponse
 	}
-	s.finish(ctx, conn, attempt, reason, message)
-	s.Metrics.count("denied")
-	showProblem(w, show, place{Namespace: conn.Namespace, Connection: conn.Name})
+	return a.client.Issuer == "" || a.iss == a.client.Issuer
 }
 
-// finish tells people how the attempt ended. That it cannot be told changes nothing.
-func (s *Server) finish(ctx context.Context, conn *v1alpha1.OAuthConnection, attempt *v1alpha1.OAuthAuthorization, reason, message string) {
-	status, kind, name := metav1.ConditionFalse, corev1.EventTypeWarning, "AuthorizationFailed"
-	if reason == v1alpha1.ReasonConnected {
-		status, kind, name = metav1.ConditionTrue, corev1.EventTypeNormal, "AccountConnected"
+// parseResponse takes what is needed of a query. No parameter may come twice (RFC 6749 section 3.1),
+// and there is a code or an error.
+func parseResponse(query url.Values) (response, bool) {
+	for _, name := range []string{"state", "code", "iss", "error"} {
+		if len(query[name]) > 1 {
+			return response{}, false
+		}
 	}
-	s.Events.Eventf(conn, nil, kind, name, "Connect", "%s", message)
-	setCompleted(attempt, status, reason, message)
-	if err := s.Client.Status().Update(ctx, attempt); err != nil {
-		log.FromContext(ctx).Info("the end of an authorization is not in its status", "namespace", attempt.Namespace, "authorization", attempt.Name, "cause", err.Error())
+	r := response{
+		state: query.Get("state"),
+		code:  oauth.NewSecret(query.Get("code")),
+		iss:   query.Get("iss"),
+		error: query.Get("error"),
 	}
-}
-
-func (s *Server) reject(w http.ResponseWriter, p problem, at place) {
-	s.Metrics.count("rejected")
-	showProblem(w, p, at)
-}
-
-func setCompleted(attempt *v1alpha1.OAuthAuthorization, status metav1.ConditionStatus, reason, message string) {
-	meta.SetStatusCondition(&attempt.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.CompletedCondition, Status: status, Reason: reason, Message: message,
-	})
+	state := regexp.MustCompile(`^[-_A-Za-z0-9]{43}$`)
+	return r, state.MatchString(r.state) && r.code.IsZero() != (r.error == "")
 }

@@ -4,119 +4,139 @@
 package callback
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
-// flowLifetime is how long a person may take between leaving for the provider and coming back.
-const flowLifetime = 10 * time.Minute
+const (
+	// flowLifetime is how long a person has at the provider.
+	flowLifetime = 10 * time.Minute
+	// maxFlows bounds the flows that one browser has under way. A cookie of a flow has about 1 KiB,
+	// and proxies take 8 KiB of cookies.
+	maxFlows = 5
+	// maxCookie bounds what is decoded, in bytes; browsers keep no longer cookies.
+	maxCookie = 4096
 
-// flow is one authorization request. It travels in a sealed cookie: the browser that comes back has
-// to be the one that left, and no replica has to remember it.
+	flowCookie = "oauth-flow-"
+)
+
+// flow is one authorization request. It is sealed into a cookie, so that only the browser that
+// started can come back, and nothing is kept on the server. Each flow has its own cookie: two tabs
+// do not disturb each other.
 type flow struct {
 	Namespace     string    `json:"ns"`
+	Attempt       string    `json:"attempt"` // the OAuthAuthorization
+	AttemptUID    string    `json:"attemptUID"`
 	Connection    string    `json:"conn"`
-	ConnectionUID types.UID `json:"connUID"`
-	// Authorization is the attempt that the state is claimed on.
-	Authorization    string    `json:"auth"`
-	AuthorizationUID types.UID `json:"authUID"`
-	State            string    `json:"state"`
-	Verifier         string    `json:"verifier"`
-	Nonce            string    `json:"nonce"`
-	// Path is where the provider has to send the browser back to.
-	Path        string    `json:"path"`
-	Fingerprint string    `json:"fp"`
-	Scopes      []string  `json:"scopes,omitempty"`
-	Expires     time.Time `json:"exp"`
+	ConnectionUID string    `json:"connUID"`
+	State         string    `json:"state"`
+	Verifier      string    `json:"verifier"`
+	Nonce         string    `json:"nonce"`
+	Path          string    `json:"path"` // of the redirect URI, without PublicURL
+	Fingerprint   string    `json:"fp"`
+	Expires       time.Time `json:"exp"`
 }
 
-// secrets fills in what nobody may guess: 256 bits each (RFC 9700 section 4.7.1, RFC 7636 section 4.1).
-func (f *flow) secrets() {
-	f.State, f.Nonce, f.Verifier = rand32(), rand32(), oauth2.GenerateVerifier()
+func (f *flow) connection() types.NamespacedName {
+	return types.NamespacedName{Namespace: f.Namespace, Name: f.Connection}
 }
 
-func rand32() string {
-	random := make([]byte, 32)
-	rand.Read(random) // never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(random)
-}
-
-func hashOf(state string) string {
-	sum := sha256.Sum256([]byte(state))
-	return hex.EncodeToString(sum[:])
-}
-
-// cookieID tells the flows of several tabs apart without telling the state.
-func cookieID(state string) string { return hashOf(state)[:16] }
-
-// cookieName has the prefix by which browsers refuse such a cookie from elsewhere. It needs https.
-func (s *Server) cookieName(id string) string {
-	if s.https() {
-		return "__Host-oauth-flow-" + id
-	}
-	return "oauth-flow-" + id
-}
+// flowID is the part of a cookie's name that finds the flow of a state.
+func flowID(state string) string { return oauth.NewSecret(state).Hash()[:16] }
 
 func (s *Server) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// setFlow gives the flow to the browser.
-func (s *Server) setFlow(w http.ResponseWriter, f *flow) error {
+// cookiePrefix binds cookies to this very host where browsers allow it: over https.
+func (s *Server) cookiePrefix() string {
+	if s.https() {
+		return "__Host-" + flowCookie
+	}
+	return flowCookie
+}
+
+// setFlow seals a flow into a cookie, and clears flows that are over or too many.
+func (s *Server) setFlow(ctx context.Context, v *visit, f flow) error {
+	s.makeRoom(ctx, v)
 	plain, err := json.Marshal(f)
 	if err != nil {
-		return err
+		return refuseFor(unavailable, err)
 	}
-	id := cookieID(f.State)
+	id := flowID(f.State)
 	sealed, err := s.Keyring.Seal(seal.PurposeFlow, id, plain)
 	if err != nil {
-		return err
+		return refuseFor(unavailable, err)
 	}
-	http.SetCookie(w, s.cookie(id, base64.RawURLEncoding.EncodeToString(sealed), int(flowLifetime/time.Second)))
+	s.setCookie(v, s.cookiePrefix()+id, base64.RawURLEncoding.EncodeToString(sealed), flowLifetime)
 	return nil
 }
 
-// clearFlow takes it back.
-func (s *Server) clearFlow(w http.ResponseWriter, f *flow) {
-	http.SetCookie(w, s.cookie(cookieID(f.State), "", -1))
-}
-
-// cookie is Lax: the provider's redirect is a top-level navigation from another site.
-func (s *Server) cookie(id, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
-		Name: s.cookieName(id), Value: value, Path: "/", MaxAge: maxAge,
-		Secure: s.https(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	}
-}
-
-// flowOf opens the cookie that belongs to a state. A nil flow comes with the problem to show.
-func (s *Server) flowOf(ctx context.Context, r *http.Request, state string) (*flow, problem) {
-	id := cookieID(state)
-	cookie, err := r.Cookie(s.cookieName(id))
-	if err != nil {
-		return nil, flowMissing
+// flow opens the cookie of a state. Any cookie that was not sealed for it is as good as none.
+func (s *Server) flow(ctx context.Context, v *visit, id string) (*flow, bool) {
+	cookie, err := v.Cookie(s.cookiePrefix() + id)
+	if err != nil || len(cookie.Value) > maxCookie {
+		return nil, false
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	if err != nil {
-		return nil, flowForged
+		return nil, false
 	}
 	plain, err := s.Keyring.Unseal(ctx, seal.PurposeFlow, id, sealed)
 	if err != nil {
-		return nil, flowForged
+		return nil, false
 	}
 	f := &flow{}
-	if err := json.Unmarshal(plain, f); err != nil {
-		return nil, flowForged
+	return f, json.Unmarshal(plain, f) == nil
+}
+
+// makeRoom clears cookies of flows that cannot end well any more, and the oldest of too many.
+func (s *Server) makeRoom(ctx context.Context, v *visit) {
+	type old struct {
+		name    string
+		expires time.Time
 	}
-	return f, 0
+	var open []old
+	for _, cookie := range v.Cookies() {
+		id, ours := strings.CutPrefix(cookie.Name, s.cookiePrefix())
+		if !ours {
+			continue
+		}
+		if f, ok := s.flow(ctx, v, id); ok && s.Clock.Now().Before(f.Expires) {
+			open = append(open, old{cookie.Name, f.Expires})
+			continue
+		}
+		s.clearCookie(v, cookie.Name)
+	}
+	slices.SortFunc(open, func(a, b old) int { return cmp.Compare(b.expires.UnixNano(), a.expires.UnixNano()) })
+	for _, o := range open[min(len(open), maxFlows-1):] {
+		s.clearCookie(v, o.name)
+	}
+}
+
+func (s *Server) clearFlow(v *visit, f *flow) { s.clearCookie(v, s.cookiePrefix()+flowID(f.State)) }
+
+func (s *Server) clearCookie(v *visit, name string) { s.setCookie(v, name, "", -time.Second) }
+
+// setCookie sets a cookie that comes along on the way back from the provider (SameSite=Lax) and
+// that no script can read.
+func (s *Server) setCookie(v *visit, name, value string, life time.Duration) {
+	http.SetCookie(v.w, &http.Cookie{
+		Name:     name,
+		Value:    value,
+		Path:     "/",
+		MaxAge:   int(life.Seconds()),
+		Secure:   s.https(),
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	})
 }

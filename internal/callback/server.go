@@ -1,33 +1,36 @@
 // Copyright The oauth-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package callback serves the pages on which a person connects an account. Every replica runs it;
-// nothing is held in memory between two requests, so each may reach another replica.
-//
-//	GET  /connect/{namespace}/{name}?ticket=…   consent page           start.go
-//	POST /connect/{namespace}/{name}            to the provider        start.go
-//	GET  /callback/ns/{namespace}/{name}        back from the provider callback.go
-//	GET  /callback/provider/{namespace}/{name}  the same, for the client of an OAuthProvider
-//	GET  /callback/cluster/{name}               the same, for the client of a ClusterOAuthProvider
-//
-// Starting comes in ways that prove who asks (a ticket in Link mode); each ends in begin, which
-// makes the flow. The callback half knows the flow alone.
 package callback
 
 import (
+	"context"
+	"errors"
 	"net/http"
-	"net/netip"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
-// Server is the callback server.
+const (
+	// maxTarget bounds path and query of a request, in bytes. Codes of 2 KiB are in use.
+	maxTarget = 16 << 10
+	// maxForm bounds the body of a POST, in bytes: it holds a ticket.
+	maxForm = 8 << 10
+)
+
+// Server is the callback server. Every replica runs one.
 type Server struct {
 	// Connections reads OAuthConnections, from the cache.
 	Connections client.Reader
@@ -37,45 +40,155 @@ type Server struct {
 	Store    *tokenstore.Store
 	Keyring  *seal.Keyring
 	Clock    clock.PassiveClock
-	Events   events.EventRecorder
-	Metrics  *Metrics
-	// PublicURL is the scheme and host under which browsers reach the server.
+	// Events are written on the connection.
+	Events  events.EventRecorder
+	Metrics *Metrics
+	// PublicURL is the address of the server as browsers see it: scheme, host and possibly a path.
+	// With scheme https cookies are for https only.
 	PublicURL string
 	Limits    Limits
 }
 
-// Limits bound what unauthenticated visitors can use.
-type Limits struct {
-	// PerMinute and Burst are requests of one client address. Zero: 60 and 30.
-	PerMinute, Burst int
-	// TrustedProxies may say the client's address by X-Forwarded-For.
-	TrustedProxies []netip.Prefix
+// visit is one request.
+type visit struct {
+	*http.Request
+	w http.ResponseWriter
+	// about is the connection that the page speaks of; empty where it is not known. Before the
+	// ticket or the cookie is checked it is what the visitor typed, in the form of a name.
+	about types.NamespacedName
 }
 
-// maxBody is far above what a form of ours sends.
-const maxBody = 16 << 10
+// step answers a visit, or fails with a *refusal.
+type step func(context.Context, *visit) (*answer, error)
 
 // Handler serves all routes.
 func (s *Server) Handler() http.Handler {
+	pages := newPages()
+	limiter := newLimiter(s.Limits, s.Clock)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /connect/{namespace}/{name}", s.consent)
-	mux.Handle("POST /connect/{namespace}/{name}", s.sameOrigin(http.HandlerFunc(s.start)))
-	for _, path := range []string{"/callback/ns/{namespace}/{name}", "/callback/provider/{namespace}/{name}", "/callback/cluster/{name}"} {
-		mux.HandleFunc("GET "+path, s.callback)
-		mux.HandleFunc(path, s.refuse(notAllowed))
+	handle := func(pattern string, methods map[string]step) {
+		mux.Handle(pattern, s.serve(pages, limiter, methods))
 	}
-	mux.HandleFunc("/connect/{namespace}/{name}", s.refuse(notAllowed))
-	mux.HandleFunc("/", s.refuse(notFound))
-	return secure(s.limit(http.MaxBytesHandler(mux, maxBody)))
+	connect := map[string]step{http.MethodGet: s.link, http.MethodHead: s.link, http.MethodPost: s.followLink}
+	// A HEAD must not spend a code: link previews send it.
+	callback := map[string]step{http.MethodGet: s.callback}
+	handle("/connect/{namespace}/{name}", connect)
+	handle("/callback/ns/{namespace}/{name}", callback)
+	handle("/callback/provider/{namespace}/{provider}", callback)
+	handle("/callback/cluster/{provider}", callback)
+	handle("/", map[string]step{})
+	return unclean(mux, s.basePath())
 }
 
-// sameOrigin refuses a form that another site sends.
-func (s *Server) sameOrigin(next http.Handler) http.Handler {
-	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(s.refuse(notAllowed))
-	return protection.Handler(next)
+// serve is what all routes have in common.
+func (s *Server) serve(pages *pages, limiter *limiter, methods map[string]step) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{Request: r, w: w, about: typed(r)}
+		ctx := log.IntoContext(r.Context(), log.FromContext(r.Context()).WithName("callback"))
+		run, known := methods[r.Method]
+		var a *answer
+		var err error
+		switch {
+		case !limiter.allow(r):
+			w.Header().Set("Retry-After", strconv.Itoa(limiter.wait()))
+			err = refuse(tooManyRequests)
+		case len(r.URL.Path)+len(r.URL.RawQuery) > maxTarget:
+			err = refuse(requestTooLarge)
+		case len(methods) == 0:
+			err = refuse(pageNotFound)
+		case !known:
+			w.Header().Set("Allow", allowed(methods))
+			err = refuse(methodNotAllowed)
+		case origin.Check(r) != nil:
+			err = refuse(crossOrigin)
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			a, err = run(ctx, v)
+		}
+		if err != nil {
+			a = s.refused(ctx, v, err)
+		}
+		pages.write(w, r, a)
+	})
 }
 
-func (s *Server) refuse(p problem) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { showProblem(w, p, place{}) }
+// refusal is a visit that ends before anything was claimed.
+type refusal struct {
+	notice notice
+	// cause goes to the log, never to the page.
+	cause error
+}
+
+func (r *refusal) Error() string { return string(r.notice) }
+
+func refuse(n notice) error { return &refusal{notice: n} }
+
+func refuseFor(n notice, cause error) error { return &refusal{notice: n, cause: cause} }
+
+func (s *Server) refused(ctx context.Context, v *visit, err error) *answer {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		r = &refusal{notice: unavailable, cause: err}
+	}
+	outcome := outcomeRejected
+	if r.notice == tooManyRequests {
+		outcome = outcomeThrottled
+	}
+	s.Metrics.count(outcome)
+	logger := log.FromContext(ctx).WithValues("page", r.notice, "connection", v.about)
+	if r.cause != nil {
+		logger.Error(r.cause, "a visitor was refused")
+	} else {
+		logger.V(1).Info("a visitor was refused")
+	}
+	return noticeAnswer(r.notice, v.about)
+}
+
+// typed is the connection that the path speaks of, where both names have the form of names.
+func typed(r *http.Request) types.NamespacedName {
+	key := types.NamespacedName{Namespace: r.PathValue("namespace"), Name: r.PathValue("name")}
+	name := regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+	if !name.MatchString(key.Namespace) || !name.MatchString(key.Name) || len(key.Namespace) > 63 {
+		return types.NamespacedName{}
+	}
+	return key
+}
+
+func allowed(methods map[string]step) string {
+	if _, ok := methods[http.MethodPost]; ok {
+		return "GET, HEAD, POST"
+	}
+	return http.MethodGet
+}
+
+// basePath is the path of PublicURL, which requests carry in front.
+func (s *Server) basePath() string {
+	public, err := url.Parse(s.PublicURL)
+	if err != nil || public.Path == "/" {
+		return ""
+	}
+	return public.Path
+}
+
+// unclean sends what is outside of the base path or not a clean path to "/", which knows no page:
+// ServeMux would redirect it to an address that the visitor chose.
+func unclean(mux *http.ServeMux, base string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner := r.Clone(r.Context())
+		inner.URL.Path, inner.URL.RawPath = "/", ""
+		rest := strip(r.URL.Path, base)
+		if r.URL.RawPath == "" && rest != "" && path.Clean(rest) == rest && r.Method != http.MethodConnect {
+			inner.URL.Path = rest
+		}
+		mux.ServeHTTP(w, inner)
+	})
+}
+
+// strip returns the path below base, empty where it is not below.
+func strip(whole, base string) string {
+	if len(whole) < len(base) || whole[:len(base)] != base {
+		return ""
+	}
+	return whole[len(base):]
 }

@@ -1,0 +1,87 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package callback
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+//go:embed pages
+var files embed.FS
+
+// answer is a page or a redirect.
+type answer struct {
+	status     int
+	page       string // a file of pages/
+	data       any
+	formAction string // where the page's form may lead; empty: it has none
+	redirect   string
+}
+
+// noticePage is what notice.html shows.
+type noticePage struct {
+	words
+	Command string
+	Facts   []fact
+}
+
+type fact struct{ Name, Value string }
+
+// noticeAnswer is the page of a notice about a connection.
+func noticeAnswer(n notice, about types.NamespacedName) *answer {
+	w := wordsOf(n)
+	return &answer{status: w.Status, page: "notice.html", data: &noticePage{words: w, Command: command(w.Next, about)}}
+}
+
+// addFact shows a name and a value.
+func (a *answer) addFact(name, value string) {
+	if page, ok := a.data.(*noticePage); ok {
+		page.Facts = append(page.Facts, fact{name, value})
+	}
+}
+
+// pages are the parsed templates and their style sheet.
+type pages struct {
+	templates map[string]*template.Template
+	style     string
+}
+
+func newPages() *pages {
+	style, err := files.ReadFile("pages/style.css")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	p := &pages{templates: map[string]*template.Template{}, style: string(style)}
+	sheet := template.FuncMap{"style": func() template.CSS { return template.CSS(p.style) }} //nolint:gosec // our own file
+	for _, name := range []string{"consent.html", "notice.html"} {
+		t := template.New(name).Option("missingkey=error").Funcs(sheet)
+		p.templates[name] = template.Must(t.ParseFS(files, "pages/layout.html", "pages/"+name))
+	}
+	return p
+}
+
+// write sends an answer. The page is rendered as a whole first: no page is cut.
+func (p *pages) write(w http.ResponseWriter, r *http.Request, a *answer) {
+	secure(w.Header(), p.style, a.formAction)
+	if a.redirect != "" {
+		w.Header().Set("Location", a.redirect)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	var out bytes.Buffer
+	if err := p.templates[a.page].Execute(&out, a.data); err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(out.Bytes()) // the person has gone
+	}
+}
