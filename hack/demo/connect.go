@@ -16,7 +16,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
@@ -54,9 +53,9 @@ func (d *demo) seeWhatIsMissing(ctx context.Context) error {
 
 // awaitStartAddress gives the operator the moment it needs to look at what was applied.
 func (d *demo) awaitStartAddress(ctx context.Context) error {
-	alice := &v1alpha1.OAuthConnection{}
-	there := func(ctx context.Context) (bool, error) {
-		err := d.kubernetes.Client.Get(ctx, client.ObjectKey{Namespace: "default", Name: "alice"}, alice)
+	var alice *v1alpha1.OAuthConnection
+	there := func(ctx context.Context) (_ bool, err error) {
+		alice, err = d.alice(ctx)
 		d.start = alice.Status.AuthorizationURL
 		return d.start != "", err
 	}

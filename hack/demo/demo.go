@@ -10,10 +10,16 @@ import (
 	"os/exec"
 	"slices"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
 )
+
+// namespace is where manifests/ puts everything, and where kubectl looks without being told.
+const namespace = "default"
 
 // demo is the stage: what the steps have started and found out so far.
 type demo struct {
@@ -60,6 +66,7 @@ func (d *demo) steps() []step {
 		step{"Use the token, also after two refreshes", (*demo).useTheTokenThroughTwoRefreshes},
 		step{"Delete the Secret: it comes back", (*demo).deleteTheSecret},
 		step{"Delete the connection: the grant is revoked", (*demo).deleteTheConnection},
+		step{"Look for secrets in the operator's log", (*demo).lookForSecretsInTheLog},
 	)
 }
 
@@ -85,6 +92,12 @@ func (d *demo) sayWhatIsNext() {
 	d.story.fact("make demo-up          the same in your own browser, and it stays up")
 	d.story.fact("%-21s the YAML files that were applied", manifests)
 	d.story.fact("README.md             an install on a real cluster, and the first connection")
+}
+
+// alice is the connection that the story is about, as it is now.
+func (d *demo) alice(ctx context.Context) (*v1alpha1.OAuthConnection, error) {
+	alice := &v1alpha1.OAuthConnection{}
+	return alice, d.kubernetes.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "alice"}, alice)
 }
 
 // atTheEnd registers what undoes something that was started.

@@ -50,3 +50,17 @@ func (d *demo) seeTheRevocation(ctx context.Context, last token) error {
 	}
 	return nil
 }
+
+// lookForSecretsInTheLog knows every one of them from the provider.
+func (d *demo) lookForSecretsInTheLog(context.Context) error {
+	secrets := append(d.provider.Issued(), d.provider.Received()...)
+	log := d.operator.Log()
+	for _, secret := range secrets {
+		if strings.Contains(log, secret) {
+			return errors.New("the operator's log holds a secret")
+		}
+	}
+	d.story.tell("Its %d lines have none of the %d codes, tokens, states, verifiers and client secrets that went to or from the provider.",
+		strings.Count(log, "\n"), len(secrets))
+	return nil
+}

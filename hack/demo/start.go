@@ -50,7 +50,7 @@ func (d *demo) kubeconfig() string {
 }
 
 func (d *demo) startKubernetes(ctx context.Context) (err error) {
-	d.story.tell("A real API server in a temporary folder. The operator's kinds (config/crd) and its roles (config/rbac) are installed:")
+	d.story.tell("A real API server in a temporary folder, which kubectl uses from here on. The operator's kinds (config/crd) and its roles (config/rbac) are installed:")
 	if d.kubernetes, err = testenv.Start(ctx, testenv.Options{CRDs: true, RBAC: true}); err != nil {
 		return err
 	}

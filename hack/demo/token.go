@@ -7,10 +7,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +30,7 @@ func (t token) String() string {
 
 const (
 	readToken    = `kubectl get secret alice -o go-template='{{.data.access_token | base64decode}}'`
-	readRefresh  = `kubectl get oac alice -o jsonpath='{.status.refreshCount}'`
+	seeRefreshes = `kubectl get oac alice -o custom-columns=REFRESHES:.status.refreshCount,EXPIRES:.status.expiresAt`
 	awaitRefresh = `kubectl wait --for=jsonpath='{.status.refreshCount}'=%d oac/alice --timeout=60s`
 )
 
@@ -39,28 +39,40 @@ func (d *demo) useTheTokenThroughTwoRefreshes(ctx context.Context) (err error) {
 	if d.first, err = d.useTheToken(ctx); err != nil {
 		return err
 	}
-	count, err := d.refreshCount(ctx)
-	if err != nil {
+	if err := d.terminal.show(ctx, seeRefreshes); err != nil {
 		return err
 	}
-	d.story.tell("Nobody does anything now. The operator renews the token at half of its %d seconds.", int(tokenLifetime.Seconds()))
-	for next := count + 1; next <= count+2; next++ {
-		if err := d.terminal.show(ctx, fmt.Sprintf(awaitRefresh, next)); err != nil {
-			return err
-		}
+	d.story.tell("Nobody does anything now. The operator renews the token at about half of its %d seconds.", int(tokenLifetime.Seconds()))
+	if err := d.awaitTwoRefreshes(ctx); err != nil {
+		return err
 	}
-	d.story.tell("Two refreshes later the same Secret holds another token, and the API accepts it:")
+	d.story.tell("The same Secret holds another token now, and the API accepts it:")
 	latest, err := d.useTheToken(ctx)
 	if err != nil {
 		return err
 	}
 	if latest == d.first {
-		return fmt.Errorf("the token is the same as before the refreshes")
+		return errors.New("the token is the same as before the refreshes")
 	}
-	if err := d.terminal.show(ctx, "kubectl get oac"); err != nil {
+	if err := d.terminal.show(ctx, seeRefreshes); err != nil {
 		return err
 	}
 	return d.seeTheFirstTokenExpire(ctx)
+}
+
+func (d *demo) awaitTwoRefreshes(ctx context.Context) error {
+	alice, err := d.alice(ctx)
+	if err != nil {
+		return err
+	}
+	for next := alice.Status.RefreshCount + 1; next <= alice.Status.RefreshCount+2; next++ {
+		asked := time.Now()
+		if err := d.terminal.show(ctx, fmt.Sprintf(awaitRefresh, next)); err != nil {
+			return err
+		}
+		d.story.fact("after %.0f s", time.Since(asked).Seconds())
+	}
+	return nil
 }
 
 // useTheToken reads the token from the Secret and calls the provider's API with it.
@@ -87,14 +99,6 @@ func (d *demo) readTheToken(ctx context.Context) (token, error) {
 	}
 	d.story.fact("%s", token(value))
 	return token(value), nil
-}
-
-func (d *demo) refreshCount(ctx context.Context) (int, error) {
-	output, _, err := d.terminal.execute(ctx, readRefresh)
-	if err != nil || output == "" {
-		return 0, err
-	}
-	return strconv.Atoi(output)
 }
 
 // seeTheFirstTokenExpire is why a workload wants the refreshes.
