@@ -48,9 +48,9 @@ func (c *Client) askToken(ctx context.Context, grantType string, params map[stri
 }
 
 func (c *Client) record() *recorder {
-	rec := &recorder{next: http.DefaultTransport}
-	if c.HTTP != nil && c.HTTP.Transport != nil {
-		rec.next = c.HTTP.Transport
+	rec := &recorder{next: c.HTTP.Transport}
+	if rec.next == nil {
+		rec.next = http.DefaultTransport // as http.Client itself does
 	}
 	return rec
 }

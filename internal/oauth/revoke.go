@@ -21,7 +21,10 @@ func (c *Client) Revoke(ctx context.Context, token Secret, hint string) error {
 	rec := c.record()
 	req, err := c.revocationRequest(ctx, token, hint)
 	if err == nil {
-		_, err = client(rec).Do(req) // the recorder has read and closed the body
+		var resp *http.Response
+		if resp, err = client(rec).Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
 	}
 	switch {
 	case rec.status == 0:

@@ -102,11 +102,11 @@ func (r *Resolved) Account(ctx context.Context, token *oauth.Token) (string, err
 	if failed != nil {
 		return "", failed
 	}
-	if err != nil { // a missing field, or too costly
-		return "", nil
+	name := ""
+	if err == nil { // else a field is missing, or the expression is too costly
+		name, _ = result.Value().(string)
 	}
-	text, _ := result.Value().(string)
-	return printable(text, maxAccount), nil
+	return printable(name, maxAccount), nil
 }
 
 func (r *Resolved) userInfo(ctx context.Context, token *oauth.Token) (map[string]any, error) {

@@ -20,7 +20,7 @@ var errAddress = errors.New("not an absolute https address")
 // browsers go there: the scheme counts, not where it leads.
 func checkAddress(policy egress.Policy, address string, dialled bool) error {
 	u, err := url.Parse(address)
-	if err != nil || len(address) > maxAddress || u.Fragment != "" || strings.ContainsAny(address, "{}") || !isHost(u.Hostname()) {
+	if err != nil || len(address) > maxAddress || u.Fragment != "" || strings.ContainsAny(address, "{}") || !plain(u.Hostname(), ".-_:") {
 		return errAddress
 	}
 	if !dialled {
@@ -35,11 +35,16 @@ func checkAddress(policy egress.Policy, address string, dialled bool) error {
 	return egress.CheckURL(policy, address)
 }
 
-// isHost is stricter than net/url, which takes "<" and the like.
-func isHost(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:", r))
-	})
+// plain says whether a text has letters, digits and some other characters only. For a host it is
+// stricter than net/url, which takes "<" and the like.
+func plain(text, others string) bool {
+	for _, r := range text {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (r < '0' || r > '9') && !strings.ContainsRune(others, r) {
+			return false
+		}
+	}
+	return text != ""
 }
 
 func notAllowed(blocked *egress.BlockedError) string {

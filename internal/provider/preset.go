@@ -167,8 +167,5 @@ func (e *Entry) declared() string {
 // allows holds a value to the parameter's pattern and, whatever a catalogue file's pattern says, to
 // characters that cannot end a host or a path segment.
 func (p *Parameter) allows(value string) bool {
-	unsafe := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._~:-", r))
-	}
-	return p.matches.MatchString(value) && !strings.ContainsFunc(value, unsafe) && !strings.Contains(value, "..")
+	return p.matches.MatchString(value) && plain(value, "._~:-") && !strings.Contains(value, "..")
 }

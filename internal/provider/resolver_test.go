@@ -5,6 +5,7 @@ package provider_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -216,7 +217,7 @@ func TestWhatIsMissingIsNamedWithTheNextCommand(t *testing.T) {
 }
 
 func TestOneNewlineAtTheEndOfTheSecretIsDropped(t *testing.T) {
-	for value, want := range map[string]string{"hush\n": "hush", "hush\r\n": "hush", "hush": "hush", "hush\n\n": "hush\n", " hush ": " hush "} {
+	for value, want := range map[string]string{"hush\n": "hush", "hush\r\n": "hush", "hush": "hush", "hush\n\n": "hush\n", "a b": "a b"} {
 		e := setup(t, nil, secret("team-a", "s", value))
 		if got := e.resolve(t, connection(plain())).Secret.Reveal(); got != want {
 			t.Errorf("%q gives %q", value, got)
@@ -250,158 +251,19 @@ func (f failing) Get(context.Context, client.ObjectKey, client.Object, ...client
 func (f failing) List(context.Context, client.ObjectList, ...client.ListOption) error { return f.err }
 
 func TestAnAPIServerThatFailsIsAskedAgain(t *testing.T) {
-	group := schema.GroupResource{Resource: "secrets"}
-	for name, cause := range map[string]error{
-		"forbidden": apierrors.NewForbidden(group, "s", nil),
-		"away":      apierrors.NewServiceUnavailable(hostile),
-		"cancelled": context.Canceled,
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s", nil)
+	for reason, cause := range map[string]error{
+		v1alpha1.ReasonClientSecretNotFound: forbidden,
+		v1alpha1.ReasonProgressing:          apierrors.NewServiceUnavailable(hostile),
 	} {
-		t.Run(name, func(t *testing.T) {
-			e := setup(t, nil)
-			e.Secrets = failing{cause}
-			if refusal := e.refused(t, connection(plain()), v1alpha1.ReasonProgressing, "team-a"); refusal.Retry == 0 {
-				t.Error("it is not tried again")
-			}
-			e.Reader = failing{cause}
-			e.refused(t, referring("OAuthProvider", "corp"), v1alpha1.ReasonProgressing, "corp")
-		})
-	}
-}
-
-func TestClientAuthenticationDefaults(t *testing.T) {
-	secretRef := confidential("id")
-	choice := func(how v1alpha1.ClientAuthentication) *v1alpha1.ClientSpec {
-		c := confidential("id")
-		c.Authentication = how
-		return c
-	}
-	public := &v1alpha1.ClientSpec{ID: "id"}
-	tests := map[string]struct {
-		client   *v1alpha1.ClientSpec
-		provider v1alpha1.ClientAuthentication
-		offered  []any
-		want     oauth.Authentication
-	}{
-		"the client's own":             {choice(v1alpha1.ClientSecretPost), v1alpha1.ClientSecretBasic, nil, oauth.Post},
-		"the provider's":               {secretRef, v1alpha1.ClientSecretPost, nil, oauth.Post},
-		"a secret":                     {secretRef, "", nil, oauth.Basic},
-		"no secret":                    {public, "", nil, oauth.None},
-		"no secret whatever they like": {public, v1alpha1.ClientSecretPost, nil, oauth.None},
-		"only post is offered":         {secretRef, "", []any{"client_secret_post", "private_key_jwt"}, oauth.Post},
-		"both are offered":             {secretRef, "", []any{"client_secret_post", "client_secret_basic"}, oauth.Basic},
-		"neither is offered":           {secretRef, "", []any{"private_key_jwt"}, oauth.Basic},
-		"configured beats offered":     {secretRef, v1alpha1.ClientSecretBasic, []any{"client_secret_post"}, oauth.Basic},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			p := newIDP(t)
-			p.document(openID, map[string]any{"token_endpoint_auth_methods_supported": test.offered})
-			e := setup(t, p, secret("team-a", "s", "hush"))
-			conn := connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), ClientAuthentication: test.provider})
-			conn.Spec.Client = test.client
-			if got := e.resolve(t, conn).Authentication; got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
-func TestClientsThatContradictThemselvesAreRefused(t *testing.T) {
-	e := setup(t, nil, secret("team-a", "s", "hush"))
-	conn := connection(plain())
-	conn.Spec.Client = &v1alpha1.ClientSpec{ID: "id", Authentication: v1alpha1.ClientSecretPost}
-	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client.secretRef", "ClientSecretPost")
-
-	conn = connection(plain())
-	conn.Spec.Provider.ClientAuthentication = v1alpha1.ClientAuthenticationNone
-	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client.authentication")
-
-	conn = connection(plain())
-	conn.Spec.Grant, conn.Spec.Client = v1alpha1.GrantClientCredentials, &v1alpha1.ClientSpec{ID: "id"}
-	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client.secretRef", "ClientCredentials")
-}
-
-func TestScopesAreThoseAskedAndThoseRequired(t *testing.T) {
-	rules := &v1alpha1.ScopeRules{Required: []v1alpha1.Scope{"offline_access", "openid"}, Default: []v1alpha1.Scope{"read"}}
-	tests := map[string]struct {
-		grant v1alpha1.GrantType
-		asked []v1alpha1.Scope
-		want  []string
-	}{
-		"none asked":            {v1alpha1.GrantAuthorizationCode, nil, []string{"offline_access", "openid", "read"}},
-		"some asked":            {v1alpha1.GrantAuthorizationCode, []v1alpha1.Scope{"write", "openid"}, []string{"offline_access", "openid", "write"}},
-		"grant not defaulted":   {"", nil, []string{"offline_access", "openid", "read"}},
-		"client credentials":    {v1alpha1.GrantClientCredentials, []v1alpha1.Scope{"write"}, []string{"write"}},
-		"client cred., default": {v1alpha1.GrantClientCredentials, nil, []string{"read"}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			spec := plain()
-			spec.Scopes = rules
-			conn := connection(spec)
-			conn.Spec.Grant, conn.Spec.Scopes = test.grant, test.asked
-			got := setup(t, nil, secret("team-a", "s", "hush")).resolve(t, conn)
-			if diff := cmp.Diff(test.want, got.Scopes); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-func TestClientCredentialsSendNobodyAnywhere(t *testing.T) {
-	spec := v1alpha1.ProviderSpec{Endpoints: &v1alpha1.Endpoints{Token: "https://idp.example/token"}, AuthorizationParams: v1alpha1.RequestParams{"a": "b"}}
-	conn := connection(spec)
-	conn.Spec.Grant = v1alpha1.GrantClientCredentials
-	got := setup(t, nil, secret("team-a", "s", "hush")).resolve(t, conn)
-	if got.RedirectURI != "" || got.CallbackPath != "" || got.AuthorizationParams != nil {
-		t.Errorf("got %q and %v", got.RedirectURI, got.AuthorizationParams)
-	}
-}
-
-func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
-	p := newIDP(t)
-	p.document(openID, nil)
-	e := setup(t, p, secret("team-a", "s", "hush"))
-	base := func() *v1alpha1.OAuthConnection {
-		return connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), Endpoints: &v1alpha1.Endpoints{Token: "https://idp.example/token"}})
-	}
-	first := e.resolve(t, base()).Fingerprint
-	if len(first) != 64 {
-		t.Fatalf("got %q", first)
-	}
-	same := map[string]func(*v1alpha1.OAuthConnection){
-		"nothing":        func(*v1alpha1.OAuthConnection) {},
-		"scopes":         func(c *v1alpha1.OAuthConnection) { c.Spec.Scopes = []v1alpha1.Scope{"x"} },
-		"params":         func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.TokenParams = v1alpha1.RequestParams{"a": "b"} },
-		"authentication": func(c *v1alpha1.OAuthConnection) { c.Spec.Client.Authentication = v1alpha1.ClientSecretPost },
-	}
-	other := map[string]func(*v1alpha1.OAuthConnection){
-		"client id":     func(c *v1alpha1.OAuthConnection) { c.Spec.Client.ID = "other" },
-		"token":         func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Token = "https://evil.example/token" },
-		"authorization": func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Authorization = "https://evil.example/" },
-		"userInfo":      func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.UserInfo = "https://evil.example/" },
-		"revocation":    func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Revocation = "https://evil.example/" },
-		"issuer": func(c *v1alpha1.OAuthConnection) {
-			c.Spec.Provider.Issuer = ""
-			c.Spec.Provider.Endpoints.Authorization = "https://idp.example/"
-		},
-	}
-	for name, change := range same {
-		conn := base()
-		change(conn)
-		if e.resolve(t, conn).Fingerprint != first {
-			t.Errorf("%s changes the fingerprint", name)
+		e := setup(t, nil)
+		e.Secrets = failing{cause}
+		refusal := e.refused(t, connection(plain()), reason, "team-a")
+		if refusal.Retry == 0 || !errors.Is(refusal, cause) {
+			t.Errorf("%s: retry %v, cause %v", reason, refusal.Retry, refusal.Unwrap())
 		}
-	}
-	seen := map[string]string{first: "base"}
-	for name, change := range other {
-		conn := base()
-		change(conn)
-		got := e.resolve(t, conn).Fingerprint
-		if of, found := seen[got]; found {
-			t.Errorf("%s has the fingerprint of %s", name, of)
-		}
-		seen[got] = name
+		e.Reader = failing{cause}
+		e.refused(t, referring("OAuthProvider", "corp"), v1alpha1.ReasonProgressing, "corp")
 	}
 }
 

@@ -23,7 +23,7 @@ func (r *Resolver) clientSecret(ctx context.Context, s *source) (oauth.Secret, s
 	if key == "" {
 		key = defaultSecretKey
 	}
-	refuse := func(format string, args ...any) error {
+	refuse := func(format string, args ...any) *Error {
 		return s.clientAt.errorf(v1alpha1.ReasonClientSecretNotFound, "client.secretRef", format, args...)
 	}
 	secret := &corev1.Secret{}
@@ -33,8 +33,8 @@ func (r *Resolver) clientSecret(ctx context.Context, s *source) (oauth.Secret, s
 		return oauth.Secret{}, "", refuse("Secret %q not found in namespace %s; create it: kubectl -n %s create secret generic %s --from-literal=%s=…",
 			ref.Name, s.secretNamespace, s.secretNamespace, ref.Name, key)
 	case apierrors.IsForbidden(err):
-		e := unavailable("", err)
-		e.Message = s.clientAt.errorf("", "client.secretRef", "the operator may not read Secret %q in namespace %s; ask the platform team to check its RBAC", ref.Name, s.secretNamespace).Message
+		e := refuse("the operator may not read Secret %q in namespace %s; ask the platform team to check its RBAC", ref.Name, s.secretNamespace)
+		e.Retry, e.cause = apiRetry, err
 		return oauth.Secret{}, "", e
 	case err != nil:
 		return oauth.Secret{}, "", unavailable("Secret "+s.secretNamespace+"/"+ref.Name, err)
