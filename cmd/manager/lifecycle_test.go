@@ -30,7 +30,7 @@ func (w *world) connected(name, spec string) *v1alpha1.OAuthConnection {
 	conn := w.apply(name, w.inline(allScopes+spec))
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonAuthorizationRequired)
 	if page := w.connect(conn); page.Status != http.StatusOK {
-		w.Fatalf("the last page has status %d:\n%s", page.Status, page.Body)
+		w.Fatalf("the last page has status %d: %s", page.Status, page.URL.Path)
 	}
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	return conn
@@ -346,8 +346,8 @@ func TestAClusterProviderServesOnlyTheNamespacesItSelects(t *testing.T) {
 	}
 	conn := w.apply("robot", "providerRef: {kind: ClusterOAuthProvider, name: "+name+"}\ngrant: ClientCredentials")
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonNamespaceNotSelected)
-	provider.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": w.namespace}}
-	if err := env.Client.Update(t.Context(), provider); err != nil {
+	selector := `{"spec":{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"` + w.namespace + `"}}}}`
+	if err := env.Client.Patch(t.Context(), provider, client.RawPatch("application/merge-patch+json", []byte(selector))); err != nil {
 		t.Fatal(err)
 	}
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)

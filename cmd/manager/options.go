@@ -42,6 +42,7 @@ type options struct {
 	trustedProxies                []string
 	connectModes                  []string
 	linkLifetime                  time.Duration
+	requestsPerMinute             int
 
 	allowHTTP  bool
 	allowCIDRs []string
@@ -84,6 +85,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where /metrics is served; 0 switches it off.")
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served.")
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "CIDR of proxies whose X-Forwarded-For is believed; repeatable.")
+	f.IntVar(&o.requestsPerMinute, "requests-per-minute", 120, "How many pages one client address may ask for in a minute, half of them at once. Connecting takes about five.")
 	f.StringSliceVar(&o.connectModes, "connect-mode", nil, "Way in which people may connect accounts; repeatable. Link: status.authorizationURL holds an address with a short-lived ticket.")
 	f.DurationVar(&o.linkLifetime, "link-lifetime", time.Hour, "How long an address of Link mode is good, at least half of it when it is read.")
 
@@ -115,8 +117,8 @@ func (o *options) complete() error {
 	if o.linkLifetime < time.Minute {
 		return errors.New("--link-lifetime is at least 1m")
 	}
-	if o.concurrency < 1 {
-		return errors.New("--concurrency is at least 1")
+	if o.concurrency < 1 || o.requestsPerMinute < 1 {
+		return errors.New("--concurrency and --requests-per-minute are at least 1")
 	}
 	if o.proxies, err = prefixes("--trusted-proxy", o.trustedProxies); err != nil {
 		return err

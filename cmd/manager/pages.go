@@ -27,8 +27,8 @@ type pageServer struct {
 func (*pageServer) NeedLeaderElection() bool { return false }
 
 // drain is how long people who are in the middle of a callback are waited for: a code exchange
-// takes 30 s at most.
-const drain = 45 * time.Second
+// takes 30 s at most, the account's name 10 s, the save 10 s.
+const drain = 55 * time.Second
 
 // Start implements manager.Runnable.
 func (s *pageServer) Start(ctx context.Context) error {

@@ -103,7 +103,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 		Connections: mgr.GetClient(), Client: live, Resolver: resolver, Store: store, Keyring: keyring,
 		Clock: clock.RealClock{}, Events: mgr.GetEventRecorder("oauth-operator"),
 		Metrics: callback.NewMetrics(metrics.Registry), PublicURL: o.publicURL,
-		Limits: callback.Limits{TrustedProxies: o.proxies},
+		Limits: callback.Limits{PerMinute: o.requestsPerMinute, Burst: max(o.requestsPerMinute/2, 1), TrustedProxies: o.proxies},
 	}
 	return errors.Join(
 		connections.SetupWithManager(ctx, mgr),

@@ -42,8 +42,7 @@ const (
 	Label = "oauth-operator.dev/record"
 	// ConnectionAnnotation is the connection, as namespace/name.
 	ConnectionAnnotation = "oauth-operator.dev/connection"
-	// AuthorizationAnnotation is the UID of the consent, with "/account" once its account is known. It
-	// changes exactly when another consent, or its account, is stored: what a watch has to act on.
+	// AuthorizationAnnotation is the UID of the consent. It changes exactly when another consent is stored.
 	AuthorizationAnnotation = "oauth-operator.dev/authorization"
 
 	dataKey      = "record"
@@ -102,13 +101,6 @@ func (s *Store) Delete(ctx context.Context, key Key) error {
 		return fmt.Errorf("delete the record: %w", err)
 	}
 	return nil
-}
-
-func consentMark(r *Record) string {
-	if r.Account == "" {
-		return string(r.Authorization)
-	}
-	return string(r.Authorization) + "/account"
 }
 
 // ForConnection returns the connection whose record a Secret with this metadata holds; false where it
@@ -189,7 +181,7 @@ func (s *Store) secret(key Key, r *Record) (*corev1.Secret, error) {
 	meta.Labels = map[string]string{Label: "true", v1alpha1.ConnectionUIDLabel: string(key.UID)}
 	meta.Annotations = map[string]string{
 		ConnectionAnnotation:    key.Namespace + "/" + key.Name,
-		AuthorizationAnnotation: consentMark(r),
+		AuthorizationAnnotation: string(r.Authorization),
 	}
 	return &corev1.Secret{ObjectMeta: meta, Type: SecretType, Data: map[string][]byte{dataKey: sealed}}, nil
 }

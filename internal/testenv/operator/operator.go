@@ -91,7 +91,7 @@ func (p *Process) start(o Options) error {
 		"--callback-bind-address=" + o.CallbackAddr,
 		"--metrics-bind-address=" + addrs[1],
 		"--health-probe-bind-address=" + addrs[2],
-		"--connect-mode=Link", "--allow-http", "--allow-cidr=127.0.0.0/8", "--allow-cidr=::1/128",
+		"--connect-mode=Link", "--requests-per-minute=1000000", "--allow-http", "--allow-cidr=127.0.0.0/8", "--allow-cidr=::1/128",
 	}, o.Args...)
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
