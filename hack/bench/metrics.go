@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -125,13 +126,9 @@ func since(before, after map[request]float64) map[request]float64 {
 	return added
 }
 
-// writesIn counts the operator's writes among requests.
-func writesIn(requests map[request]float64) int {
-	var sum float64
-	for kind, count := range requests {
-		if kind.writes() {
-			sum += count
-		}
-	}
-	return int(sum)
+// writesIn picks the operator's writes.
+func writesIn(requests map[request]float64) map[request]float64 {
+	writes := maps.Clone(requests)
+	maps.DeleteFunc(writes, func(kind request, _ float64) bool { return !kind.writes() })
+	return writes
 }

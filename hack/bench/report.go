@@ -10,6 +10,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -34,9 +35,9 @@ type results struct {
 
 	restart                time.Duration
 	tokenRequestsAtRestart int
-	writesAtRestart        int
+	writesAtRestart        map[request]float64
 	quiet                  time.Duration
-	writesAtRest           int
+	writesAtRest           map[request]float64
 
 	baselines []float64 // refreshes per second, before and after the storm
 	refreshes float64   // per second
@@ -98,8 +99,7 @@ func (r *results) cost() []row {
 		{"API requests per refresh", fmt.Sprintf("%.2f", all), "", 0},
 		{"  of them writes", fmt.Sprintf("%.2f", writes), fmt.Sprint(writesPerRefresh), writes / writesPerRefresh},
 	}
-	kinds := slices.SortedFunc(maps.Keys(per), func(a, b request) int { return cmp.Compare(a.String(), b.String()) })
-	for _, kind := range kinds {
+	for _, kind := range sorted(per) {
 		if per[kind] >= 0.005 {
 			rows = append(rows, row{"  " + kind.String(), fmt.Sprintf("%.2f", per[kind]), "", 0})
 		}
@@ -127,14 +127,30 @@ func (r *results) time() []row {
 		{"first publication of all, from process start", seconds(r.firstPublication), "", 0},
 		{"restart with fresh tokens: all known after", seconds(r.restart), "from process start", 0},
 		{"  token requests meanwhile", fmt.Sprint(r.tokenRequestsAtRestart), "0", 0},
-		{"  writes meanwhile, without leases", fmt.Sprint(r.writesAtRestart), "0", 0},
+		{"  writes meanwhile, without leases", list(r.writesAtRestart), "0", 0},
 		{"lateness of refreshes, p50", milliseconds(percentile(r.lateness, 0.5)), load, 0},
 		{"lateness of refreshes, p99.9", milliseconds(percentile(r.lateness, 0.999)), fmt.Sprintf("of %d", len(r.lateness)), 0},
 	}
 }
 
 func (r *results) rest() []row {
-	return []row{{fmt.Sprintf("writes at rest in %s, without leases", r.quiet), fmt.Sprint(r.writesAtRest), "0", 0}}
+	return []row{{fmt.Sprintf("writes at rest in %s, without leases", r.quiet), list(r.writesAtRest), "0", 0}}
+}
+
+// list says how many requests there were, and which.
+func list(counts map[request]float64) string {
+	if len(counts) == 0 {
+		return "0"
+	}
+	var texts []string
+	for _, kind := range sorted(counts) {
+		texts = append(texts, fmt.Sprintf("%.0f %s", counts[kind], kind))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func sorted(counts map[request]float64) []request {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b request) int { return cmp.Compare(a.String(), b.String()) })
 }
 
 func milliseconds(d time.Duration) string {
