@@ -36,8 +36,8 @@ import (
 
 // What a record's Secret looks like from outside.
 const (
-	// SecretType is the type of a record's Secret.
-	SecretType corev1.SecretType = "oauth-operator.dev/record"
+	// RecordType is the type of a record's Secret.
+	RecordType corev1.RecordType = "oauth-operator.dev/record"
 	// Label is "true" on every record's Secret.
 	Label = "oauth-operator.dev/record"
 	// ConnectionAnnotation is the connection, as namespace/name.
@@ -183,5 +183,5 @@ func (s *Store) secret(key Key, r *Record) (*corev1.Secret, error) {
 		ConnectionAnnotation:    key.Namespace + "/" + key.Name,
 		AuthorizationAnnotation: string(r.Authorization),
 	}
-	return &corev1.Secret{ObjectMeta: meta, Type: SecretType, Data: map[string][]byte{dataKey: sealed}}, nil
+	return &corev1.Secret{ObjectMeta: meta, Type: RecordType, Data: map[string][]byte{dataKey: sealed}}, nil
 }

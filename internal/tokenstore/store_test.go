@@ -93,7 +93,7 @@ func TestTheSecretShowsWhoseItIsAndNoToken(t *testing.T) {
 	if bytes.Contains(raw, []byte("sentinel")) || bytes.Contains(secret.Data["record"], []byte("sentinel")) {
 		t.Error("a token is readable")
 	}
-	if secret.Type != SecretType || secret.Labels[Label] != "true" {
+	if secret.Type != RecordType || secret.Labels[Label] != "true" {
 		t.Errorf("type %s, labels %v", secret.Type, secret.Labels)
 	}
 	if got, ok := ForConnection(secret); !ok || got != (types.NamespacedName{Namespace: "team-a", Name: "github"}) {

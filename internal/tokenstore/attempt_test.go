@@ -1,0 +1,251 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenstore
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+)
+
+func TestNobodyElseBeginsUntilTheDeadline(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	first := must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
+	if want := token(0).RefreshToken.Hash(); first.Intent.RefreshTokenHash != want || first.Intent.Holder != "a" {
+		t.Errorf("got intent %+v", first.Intent)
+	}
+
+	c.clock.SetTime(noon.Add(IntentLifetime - time.Nanosecond))
+	seen := must(t)(b.Get(t.Context(), key))
+	if _, err := b.Begin(t.Context(), key, seen); !errors.Is(err, ErrInFlight) {
+		t.Errorf("before the deadline: got %v, want ErrInFlight", err)
+	}
+	// What a caller does to the fields does not lift the fence.
+	altered := *seen
+	altered.Intent = &Intent{Holder: "b"}
+	if _, err := b.Begin(t.Context(), key, &altered); !errors.Is(err, ErrInFlight) {
+		t.Errorf("with an altered intent: got %v, want ErrInFlight", err)
+	}
+
+	c.clock.SetTime(noon.Add(IntentLifetime))
+	second := must(t)(b.Begin(t.Context(), key, seen))
+	if second.Interrupted == nil || second.Interrupted.Attempt != first.Intent.Attempt {
+		t.Errorf("got interrupted %+v, want the first attempt", second.Interrupted)
+	}
+	if second.Intent.Attempt == first.Intent.Attempt || second.Intent.Holder != "b" {
+		t.Errorf("got intent %+v", second.Intent)
+	}
+}
+
+func TestAProcessTakesOverItsOwnAttempt(t *testing.T) {
+	s, _ := newCluster(t).replica("a")
+	key := newKey()
+	must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	must(t)(s.Begin(t.Context(), key, must(t)(s.Get(t.Context(), key))))
+	again := must(t)(s.Begin(t.Context(), key, must(t)(s.Get(t.Context(), key))))
+	if again.Interrupted != nil {
+		t.Errorf("got interrupted %+v", again.Interrupted)
+	}
+}
+
+func TestOfManyWhoBeginOneDoes(t *testing.T) {
+	c := newCluster(t)
+	first, _ := c.replica("0")
+	key := newKey()
+	must(t)(first.Replace(t.Context(), key, consented("c", 0)))
+	seen := must(t)(first.Get(t.Context(), key))
+	var begun atomic.Int32
+	var replicas sync.WaitGroup
+	for i := range 10 {
+		s, _ := c.replica(strconv.Itoa(i))
+		replicas.Go(func() {
+			_, err := s.Begin(t.Context(), key, seen)
+			switch {
+			case err == nil:
+				begun.Add(1)
+			case !errors.Is(err, ErrConflict):
+				t.Error(err)
+			}
+			if err != nil {
+				flush(t, s)
+			}
+		})
+	}
+	replicas.Wait()
+	if n := begun.Load(); n != 1 {
+		t.Errorf("%d began, want 1", n)
+	}
+}
+
+func TestAFailureKeepsTheTokenAndEndsTheFence(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	r := must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	r = must(t)(a.Begin(t.Context(), key, r))
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	want := Failure{Count: 2, Kind: oauth.Throttled, Status: 429, At: noon, Since: noon, RetryAt: noon.Add(time.Minute)}
+	must(t)(a.Fail(cancelled, key, r, want))
+
+	got := must(t)(b.Get(t.Context(), key))
+	if got.Failure == nil || *got.Failure != want || got.Intent != nil || !got.Token.RefreshToken.Equal(token(0).RefreshToken) {
+		t.Errorf("got %+v", got)
+	}
+	must(t)(b.Begin(t.Context(), key, got))
+	if _, err := a.Fail(t.Context(), key, r, want); !errors.Is(err, ErrConflict) {
+		t.Errorf("a failure that comes late: got %v, want ErrConflict", err)
+	}
+}
+
+func TestSaveDoesNotEndWithItsContext(t *testing.T) {
+	s, _ := newCluster(t).replica("a")
+	key := newKey()
+	r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	r = must(t)(s.Begin(t.Context(), key, r))
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	must(t)(s.Save(cancelled, key, refreshed(r, 1)))
+}
+
+func TestANewerConsentStaysAgainstTheOutcomeOfAnAttempt(t *testing.T) {
+	c := newCluster(t)
+	leader, _ := c.replica("leader")
+	other, _ := c.replica("other")
+	key := newKey()
+	r := must(t)(leader.Replace(t.Context(), key, consented("first", 5)))
+	r = must(t)(leader.Begin(t.Context(), key, r))
+	// The other replica consents with a clock that is late, over the attempt under way: by the times
+	// in the records alone it would be the older one.
+	if _, err := other.Replace(t.Context(), key, consented("second", 6)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := leader.Save(t.Context(), key, refreshed(r, 9))
+	if !errors.Is(err, ErrConflict) || got.Authorization != "second" || leader.Pending(key.UID) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if stored := must(t)(other.Get(t.Context(), key)); stored.Authorization != "second" {
+		t.Errorf("stored: %+v", stored)
+	}
+}
+
+func TestASaveWritesOverWhatDidNotTouchTheAttempt(t *testing.T) {
+	s, tap := newCluster(t).replica("a")
+	key := newKey()
+	r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	r = must(t)(s.Begin(t.Context(), key, r))
+	touched := secretOf(t, s, key)
+	touched.Annotations["example.com/backup"] = "done"
+	if err := env.Client.Update(t.Context(), touched); err != nil {
+		t.Fatal(err)
+	}
+	tap.spent()
+	must(t)(s.Save(t.Context(), key, refreshed(r, 1)))
+	if n := tap.spent(); n["update"] != 2 || n["get"] != 1 {
+		t.Errorf("got %v requests", n)
+	}
+	if got := must(t)(s.Get(t.Context(), key)); got.Refreshes != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestARecordThatIsMerelyGoneIsCreatedAgain(t *testing.T) {
+	s, _ := newCluster(t).replica("a")
+	key := newKey()
+	r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	r = must(t)(s.Begin(t.Context(), key, r))
+	if err := env.Client.Delete(t.Context(), secretOf(t, s, key)); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(s.Save(t.Context(), key, refreshed(r, 1)))
+	if got := must(t)(s.Get(t.Context(), key)); got.Refreshes != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestARecordThatWasDeletedIsNotCreatedAgain(t *testing.T) {
+	s, tap := newCluster(t).replica("a")
+	remove := func(key Key) func() error { return func() error { return s.Delete(t.Context(), key) } }
+	for name, hooks := range map[string]func(Key) (before, after func(string) error){
+		"before the save": func(key Key) (before, after func(string) error) {
+			if err := s.Delete(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			return nil, nil
+		},
+		"ahead of the update": func(key Key) (before, after func(string) error) {
+			return on("update", once(remove(key))), nil
+		},
+		"when it had gone already and was created again": func(key Key) (before, after func(string) error) {
+			if err := env.Client.Delete(t.Context(), secretOf(t, s, key)); err != nil {
+				t.Fatal(err)
+			}
+			return nil, on("create", once(remove(key)))
+		},
+		"while the create was on its way": func(key Key) (before, after func(string) error) {
+			if err := env.Client.Delete(t.Context(), secretOf(t, s, key)); err != nil {
+				t.Fatal(err)
+			}
+			return on("create", once(remove(key))), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := newKey()
+			r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+			r = must(t)(s.Begin(t.Context(), key, r))
+			tap.set(hooks(key))
+			if _, err := s.Save(t.Context(), key, refreshed(r, 1)); !errors.Is(err, ErrNotFound) {
+				t.Errorf("got %v, want ErrNotFound", err)
+			}
+			tap.set(nil, nil)
+			flush(t, s)
+			if _, err := s.Get(t.Context(), key); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a record is stored: %v", err)
+			}
+		})
+	}
+}
+
+func TestAfterADeletionAConsentOrAnAttemptStartsAnew(t *testing.T) {
+	s, _ := newCluster(t).replica("a")
+	key := newKey()
+	must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	for range 2 {
+		if err := s.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		must(t)(s.Replace(t.Context(), key, consented("d", 1)))
+		must(t)(s.Get(t.Context(), key))
+	}
+	if err := s.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	r := must(t)(s.Begin(t.Context(), key, &Record{Grant: "ClientCredentials"}))
+	must(t)(s.Save(t.Context(), key, refreshed(r, 1)))
+	must(t)(s.Get(t.Context(), key))
+}
+
+func TestAReconsentWinsOverAnAttemptUnderWay(t *testing.T) {
+	c := newCluster(t)
+	leader, _ := c.replica("leader")
+	other, _ := c.replica("other")
+	key := newKey()
+	r := must(t)(leader.Replace(t.Context(), key, consented("first", 0)))
+	must(t)(leader.Begin(t.Context(), key, r))
+	must(t)(other.Replace(t.Context(), key, consented("second", 1)))
+	if got := must(t)(leader.Get(t.Context(), key)); got.Authorization != "second" || got.Intent != nil {
+		t.Errorf("got %+v", got)
+	}
+}
