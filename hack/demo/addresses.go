@@ -37,15 +37,15 @@ func addressesFromEnvironment() addresses {
 // publicURL is the operator's address as browsers see it.
 func (a addresses) publicURL() string { return "http://" + a.callback }
 
+// wayOut is what to type where an address is taken.
+const wayOut = providerVariable + "=127.0.0.1:28090 " + callbackVariable + "=127.0.0.1:28082 make demo"
+
 // free says which address is taken, and the way out.
 func (a addresses) free() error {
-	for address, way := range map[string]string{
-		a.provider: providerVariable + "=127.0.0.1:28090",
-		a.callback: callbackVariable + "=127.0.0.1:28082",
-	} {
+	for _, address := range []string{a.provider, a.callback} {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			return fmt.Errorf("%w: does another demo run? End it, or take another address: %s make demo", err, way)
+			return fmt.Errorf("%w: does another demo run? End it, or take other addresses: %s", err, wayOut)
 		}
 		if err := listener.Close(); err != nil {
 			return err
