@@ -4,6 +4,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -44,7 +45,7 @@ type Resolver struct {
 // Resolved is a provider together with a client, ready for a grant.
 type Resolved struct {
 	oauth.Client
-	// DisplayName of the provider.
+	// DisplayName is the name of the provider object, else the preset's, else the provider's host.
 	DisplayName string
 	// Fingerprint changes when a token that is held must not be sent any more: it covers issuer,
 	// client id and every endpoint that was configured.
@@ -93,7 +94,7 @@ func (r *Resolver) resolve(ctx context.Context, s *source) (*Resolved, error) {
 			return nil, undiscovered(err, s, d)
 		}
 	}
-	resolved := &Resolved{Client: r.server(d, found), DisplayName: d.displayName, account: d.account}
+	resolved := &Resolved{Client: r.server(d, found), DisplayName: cmp.Or(s.name, d.displayName), account: d.account}
 	if err := checkEndpoints(resolved, s); err != nil {
 		return nil, err
 	}

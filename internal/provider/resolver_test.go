@@ -128,7 +128,7 @@ func TestProviderObjectsLendTheirClient(t *testing.T) {
 func TestAProviderWithoutAClientResolvesToo(t *testing.T) {
 	p := &v1alpha1.OAuthProvider{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "p"}, Spec: v1alpha1.OAuthProviderSpec{ProviderSpec: plain()}}
 	got, err := setup(t, nil).Provider(context.Background(), p)
-	if err != nil || got.RedirectURI != "" || got.DisplayName != "idp.example" {
+	if err != nil || got.RedirectURI != "" || got.DisplayName != "p" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	e := setup(t, nil, p)

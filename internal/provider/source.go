@@ -24,6 +24,9 @@ const kindClusterProvider = "ClusterOAuthProvider"
 
 // source is what was written, gathered from the connection and the provider object.
 type source struct {
+	// name that a provider object gives the provider; empty for an inline one.
+	name string
+
 	provider   *v1alpha1.ProviderSpec
 	providerAt origin
 
@@ -142,7 +145,7 @@ func labelCommand(namespace string, selector *metav1.LabelSelector) string {
 
 // objectSource reads a provider object.
 func (r *Resolver) objectSource(obj client.Object, at origin) (*source, error) {
-	s := &source{providerAt: at, clientAt: at}
+	s := &source{name: obj.GetName(), providerAt: at, clientAt: at}
 	switch p := obj.(type) {
 	case *v1alpha1.OAuthProvider:
 		s.provider, s.client = &p.Spec.ProviderSpec, p.Spec.Client
