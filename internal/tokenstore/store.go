@@ -37,7 +37,7 @@ import (
 // What a record's Secret looks like from outside.
 const (
 	// RecordType is the type of a record's Secret.
-	RecordType corev1.RecordType = "oauth-operator.dev/record"
+	RecordType corev1.SecretType = "oauth-operator.dev/record"
 	// Label is "true" on every record's Secret.
 	Label = "oauth-operator.dev/record"
 	// ConnectionAnnotation is the connection, as namespace/name.
