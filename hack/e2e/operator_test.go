@@ -14,6 +14,9 @@ package e2e
 
 import (
 	"testing"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // story is one promise.
@@ -36,6 +39,7 @@ func stories() []story {
 }
 
 func TestTheOperator(t *testing.T) {
+	log.SetLogger(logr.Discard()) // envtest's
 	e := newEvidence()
 	t.Run("Running", func(t *testing.T) {
 		for _, s := range stories() {

@@ -34,19 +34,29 @@ func outageLosesNothing(t *testing.T, e *evidence) {
 		}
 		return nil
 	})
-	if err := w.env.StopAPIServer(); err != nil {
-		t.Fatal(err)
-	}
+	away := time.Now()
+	stopped := make(chan error)
+	go func() { stopped <- w.env.StopAPIServer() }()
+	eventually(t, patience, func(context.Context) error {
+		if !strings.Contains(p.Log(), "connection refused") {
+			return errors.New("the operator still reaches the API server")
+		}
+		return nil
+	})
 	close(answer)
 	eventually(t, patience, func(context.Context) error {
-		if !strings.Contains(p.Log(), "leader election lost") {
-			return errors.New("the operator still believes in its lease")
+		if !strings.Contains(p.Log(), "waiting until every token is saved") {
+			return errors.New("the operator has not lost its lease")
 		}
 		return nil
 	})
 	if !runs(p.Pid()) {
 		t.Fatalf("the operator ended with tokens in its memory:\n%s", tail(p.Log(), 20))
 	}
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the API server was away for %.1f s", time.Since(away).Seconds())
 	if err := w.env.StartAPIServer(); err != nil {
 		t.Fatal(err)
 	}
