@@ -58,7 +58,9 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 		s.keeper.end(key.UID)
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	s.keeper.revive(key.UID)
+	if r.origin.version == "" {
+		s.keeper.revive(key.UID)
+	}
 	if foreign {
 		stored.Interrupted = copied(found)
 	}
