@@ -6,8 +6,9 @@ package callback
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"net/url"
-	"regexp"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -15,6 +16,10 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 )
+
+// finishTimeout bounds what follows verification: claim, exchange (30 s), the account's name (10 s),
+// a first try to save (10 s), the outcome.
+const finishTimeout = 90 * time.Second
 
 // response is an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207).
 type response struct {
@@ -39,7 +44,8 @@ func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
 		return nil, err
 	}
 	// From here on the person may leave: what the provider answers must be kept all the same.
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
 	attempt, err := s.claim(ctx, a.flow)
 	if err != nil {
 		return nil, err
@@ -113,6 +119,6 @@ func parseResponse(query url.Values) (response, bool) {
 		iss:   query.Get("iss"),
 		error: query.Get("error"),
 	}
-	state := regexp.MustCompile(`^[-_A-Za-z0-9]{43}$`)
-	return r, state.MatchString(r.state) && r.code.IsZero() != (r.error == "")
+	state, err := base64.RawURLEncoding.DecodeString(r.state)
+	return r, err == nil && len(state) == randomBytes && r.code.IsZero() != (r.error == "")
 }

@@ -78,9 +78,12 @@ func (s *Server) sendToProvider(ctx context.Context, v *visit, conn *v1alpha1.OA
 	return &answer{redirect: address}, nil
 }
 
+// randomBytes is the length of state, verifier and nonce before encoding.
+const randomBytes = 32
+
 // random is 256 bits in 43 characters, which PKCE asks of a verifier (RFC 7636 section 4.1).
 func random() string {
-	b := make([]byte, 32)
+	b := make([]byte, randomBytes)
 	_, _ = rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
 }

@@ -130,7 +130,7 @@ func (s *Server) clearCookie(v *visit, name string) { s.setCookie(v, name, "", -
 // setCookie sets a cookie that comes along on the way back from the provider (SameSite=Lax) and
 // that no script can read.
 func (s *Server) setCookie(v *visit, name, value string, life time.Duration) {
-	http.SetCookie(v.w, &http.Cookie{
+	http.SetCookie(v.w, &http.Cookie{ //nolint:gosec // Secure is left out where PublicURL is plain http: browsers would drop the cookie
 		Name:     name,
 		Value:    value,
 		Path:     "/",

@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -148,8 +148,7 @@ func (s *Server) refused(ctx context.Context, v *visit, err error) *answer {
 // typed is the connection that the path speaks of, where both names have the form of names.
 func typed(r *http.Request) types.NamespacedName {
 	key := types.NamespacedName{Namespace: r.PathValue("namespace"), Name: r.PathValue("name")}
-	name := regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
-	if !name.MatchString(key.Namespace) || !name.MatchString(key.Name) || len(key.Namespace) > 63 {
+	if len(validation.IsDNS1123Label(key.Namespace))+len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
 		return types.NamespacedName{}
 	}
 	return key
