@@ -34,7 +34,7 @@ func outageLosesNothing(t *testing.T, e *evidence) {
 		}
 		return nil
 	})
-	away := time.Now()
+	w.outage.from = time.Now()
 	stopped := make(chan error)
 	go func() { stopped <- w.env.StopAPIServer() }()
 	eventually(t, patience, func(context.Context) error {
@@ -56,10 +56,11 @@ func outageLosesNothing(t *testing.T, e *evidence) {
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("the API server was away for %.1f s", time.Since(away).Seconds())
 	if err := w.env.StartAPIServer(); err != nil {
 		t.Fatal(err)
 	}
+	w.outage.to = time.Now()
+	t.Logf("the API server was away for %.1f s", w.outage.to.Sub(w.outage.from).Seconds())
 	eventually(t, patience, func(context.Context) error {
 		if runs(p.Pid()) {
 			return errors.New("the operator that lost its lease goes on")

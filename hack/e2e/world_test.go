@@ -40,6 +40,9 @@ type world struct {
 	// identity is the operator's.
 	identity *rest.Config
 
+	// outage is when the API server was away.
+	outage struct{ from, to time.Time }
+
 	mu        sync.Mutex
 	processes []*operator.Process
 }

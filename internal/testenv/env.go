@@ -125,6 +125,8 @@ func (e *Env) configure(o Options) error {
 	}
 	server := e.plane.ControlPlane.GetAPIServer()
 	server.CertDir = filepath.Join(e.scratch, "apiserver")
+	// Without it a stopping API server waits a minute for watches to end.
+	server.Configure().Set("shutdown-watch-termination-grace-period", "1s")
 	e.plane.ControlPlane.Etcd = &envtest.Etcd{DataDir: filepath.Join(e.scratch, "etcd")}
 	e.plane.ControlPlane.Etcd.Configure().Set("unsafe-no-fsync", "true")
 	for _, dir := range []string{server.CertDir, e.plane.ControlPlane.Etcd.DataDir} {
