@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,15 @@ func failed(kind oauth.Kind, retryIn time.Duration) *tokenstore.Failure {
 		f.RetryAt = noon.Add(retryIn)
 	}
 	return f
+}
+
+func stopOf(t *testing.T, err error) *stop {
+	t.Helper()
+	var halt *stop
+	if !errors.As(err, &halt) {
+		t.Fatalf("%v is no stop", err)
+	}
+	return halt
 }
 
 func TestATokenIsRenewedExactlyWhenItHasTo(t *testing.T) {
@@ -175,7 +185,7 @@ func TestAFailureThatLastsForADayAsksForAPerson(t *testing.T) {
 	p := walkAt(noon.Add(-48*time.Hour), nil)
 	p.record.Failure = failed(oauth.Unexpected, time.Minute)
 	p.record.Failure.Since = noon.Add(-25 * time.Hour)
-	halt := p.failureStop().(*stop)
+	halt := stopOf(t, p.failureStop())
 	if !halt.Stalled {
 		t.Error("it is not Stalled")
 	}
@@ -192,7 +202,7 @@ func TestEveryFailureNamesTheNextStep(t *testing.T) {
 	} {
 		p := walkAt(noon, nil)
 		p.record.Failure = failed(kind, time.Minute)
-		if message := p.failureStop().(*stop).Message; !strings.Contains(message, want) {
+		if message := stopOf(t, p.failureStop()).Message; !strings.Contains(message, want) {
 			t.Errorf("%s: %q does not say %q", kind, message, want)
 		}
 	}
@@ -201,9 +211,9 @@ func TestEveryFailureNamesTheNextStep(t *testing.T) {
 func TestTheSameFailureReadsTheSameAtEveryLook(t *testing.T) {
 	p := walkAt(noon, nil)
 	p.record.Failure = failed(oauth.Transient, time.Minute)
-	first := p.failureStop().(*stop).Message
+	first := stopOf(t, p.failureStop()).Message
 	p.now = noon.Add(30 * time.Second)
-	if second := p.failureStop().(*stop).Message; first != second {
+	if second := stopOf(t, p.failureStop()).Message; first != second {
 		t.Errorf("%q became %q: status would be written at rest", first, second)
 	}
 }

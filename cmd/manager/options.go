@@ -78,7 +78,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.BoolVar(&o.watchTargets, "watch-targets", true, "Watch the metadata of target Secrets, to heal them at once. Needs list and watch on Secrets.")
 	f.IntVar(&o.concurrency, "concurrency", 16, "How many connections are worked on at the same time.")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "Reconcile on one replica only. Needed with more than one replica.")
-	f.DurationVar(&o.shutdown, "shutdown-timeout", 60*time.Second, "How long to wait at the end for requests that are under way. Tokens that are not saved yet are waited for without a limit.")
+	f.DurationVar(&o.shutdown, "shutdown-timeout", 70*time.Second, "How long to wait at the end for requests that are under way. Tokens that are not saved yet are waited for without a limit.")
 
 	f.StringVar(&o.callbackAddr, "callback-bind-address", ":8082", "Where the callback server listens.")
 	f.StringVar(&o.callbackCertDir, "callback-cert-dir", "", "Directory with tls.crt and tls.key for the callback server, reloaded when they change. Without it the server speaks plain HTTP, for an ingress in front.")

@@ -26,9 +26,9 @@ type pageServer struct {
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (*pageServer) NeedLeaderElection() bool { return false }
 
-// drain is how long people who are in the middle of a callback are waited for: a code exchange
-// takes 30 s at most, the account's name 10 s, the save 10 s.
-const drain = 55 * time.Second
+// longestRequest is a callback at its slowest: the code exchange takes 30 s at most, the account's
+// name 10 s, the save 10 s. People in the middle of one are waited for at the end.
+const longestRequest = time.Minute
 
 // Start implements manager.Runnable.
 func (s *pageServer) Start(ctx context.Context) error {
@@ -40,14 +40,14 @@ func (s *pageServer) Start(ctx context.Context) error {
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      drain,
+		WriteTimeout:      longestRequest,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
 	drained := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		bounded, cancel := context.WithTimeout(context.Background(), drain)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestRequest)
 		defer cancel()
 		drained <- server.Shutdown(bounded)
 	}()

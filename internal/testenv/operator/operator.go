@@ -93,7 +93,8 @@ func (p *Process) start(o Options) error {
 		"--health-probe-bind-address=" + addrs[2],
 		"--connect-mode=Link", "--requests-per-minute=1000000", "--allow-http", "--allow-cidr=127.0.0.0/8", "--allow-cidr=::1/128",
 	}, o.Args...)
-	p.cmd = exec.Command(binary, args...)
+	// The process outlives the call; Stop and Kill end it.
+	p.cmd = exec.CommandContext(context.Background(), binary, args...)
 	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
@@ -176,7 +177,7 @@ func binaryPath() (string, error) {
 func freeAddrs(n int) ([]string, error) {
 	addrs := make([]string, n)
 	for i := range addrs {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
