@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -41,9 +42,9 @@ func (a addresses) publicURL() string { return "http://" + a.callback }
 const wayOut = providerVariable + "=127.0.0.1:28090 " + callbackVariable + "=127.0.0.1:28082 make demo"
 
 // free says which address is taken, and the way out.
-func (a addresses) free() error {
+func (a addresses) free(ctx context.Context) error {
 	for _, address := range []string{a.provider, a.callback} {
-		listener, err := net.Listen("tcp", address)
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
 			return fmt.Errorf("%w: does another demo run? End it, or take other addresses: %s", err, wayOut)
 		}

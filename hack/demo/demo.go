@@ -73,7 +73,7 @@ func (d *demo) steps() []step {
 // play walks the steps; the first error ends the walk.
 func (d *demo) play(ctx context.Context) error {
 	d.story.heading("oauth-operator: from YAML and one consent to a token that is always fresh")
-	if err := d.prepare(); err != nil {
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
 	for _, s := range d.steps() {

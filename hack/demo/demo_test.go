@@ -92,7 +92,7 @@ func TestATakenAddressIsNamedWithTheWayOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	err = addresses{provider: listener.Addr().String(), callback: "127.0.0.1:0"}.free()
+	err = addresses{provider: listener.Addr().String(), callback: "127.0.0.1:0"}.free(t.Context())
 	for _, part := range []string{listener.Addr().String(), providerVariable + "="} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)

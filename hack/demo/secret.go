@@ -53,7 +53,7 @@ func (d *demo) seeWhereTheRefreshTokenIs(ctx context.Context) error {
 		return fmt.Errorf("the record is not sealed: %d issued values are in it", found)
 	}
 	if found := occurrences(target, issued); found != 1 {
-		return fmt.Errorf("Secret alice holds %d issued values, not only the access token", found)
+		return fmt.Errorf("the Secret alice holds %d issued values, not only the access token", found)
 	}
 	d.story.tell("It is sealed: of the %d codes and tokens that the provider has issued so far, none can be read in the record, and one in Secret alice, the access token.", len(issued))
 	return nil
@@ -91,7 +91,7 @@ func (d *demo) deleteTheSecret(ctx context.Context) error {
 	}
 	gone := <-absent
 	if gone == 0 {
-		return errors.New("Secret alice did not come back")
+		return errors.New("the Secret alice did not come back")
 	}
 	d.story.tell("It was back after %d ms, made from the record:", gone.Milliseconds())
 	_, err = d.useTheToken(ctx)

@@ -24,13 +24,13 @@ const (
 )
 
 // prepare finds out early what would make a later step fail.
-func (d *demo) prepare() error {
+func (d *demo) prepare(ctx context.Context) error {
 	root, err := testenv.Root()
 	if err != nil {
 		return err
 	}
 	d.root = root
-	if err := d.addresses.free(); err != nil {
+	if err := d.addresses.free(ctx); err != nil {
 		return err
 	}
 	if d.scratch, err = os.MkdirTemp("", "oauth-operator-demo-"); err != nil {
