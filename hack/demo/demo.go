@@ -88,7 +88,7 @@ func (d *demo) play(ctx context.Context) error {
 
 func (d *demo) sayWhatIsNext() {
 	d.story.chapter("That was it")
-	d.story.tell("An account was connected by YAML and one consent; its token was renewed, healed and in the end revoked. Everything that was started is stopped and removed. Next:")
+	d.story.tell("An account was connected by YAML and one consent; its token was renewed, healed and in the end revoked. Everything that was started is being stopped and removed. Next:")
 	d.story.fact("make demo-up          the same in your own browser, and it stays up")
 	d.story.fact("%-21s the YAML files that were applied", manifests)
 	d.story.fact("README.md             an install on a real cluster, and the first connection")
