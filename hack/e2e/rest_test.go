@@ -46,7 +46,7 @@ func restIsSilent(t *testing.T, e *evidence) {
 	before, asked := w.writes(t), w.providerRequests()
 	p := w.start(t)
 	eventually(t, patience, func(context.Context) error {
-		text, err := w.metrics(p)
+		text, err := metrics(p)
 		if n := sample(text, `controller_runtime_reconcile_total\{controller="oauthconnection",.*\}`); err == nil && n < restingConnections {
 			err = fmt.Errorf("%v of %d connections were looked at after the restart", n, restingConnections)
 		}

@@ -19,12 +19,14 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
 )
 
 // everyRightIsUsed does what people do with the operator, once each: NoRightWasLeftUnused judges.
 func everyRightIsUsed(t *testing.T, e *evidence) {
 	w := newWorld(t, e, idp.Options{AccessTokenLifetime: time.Hour, Rotation: true, ReuseDetection: true})
-	p := w.start(t)
+	// As before an API server that streams what there is at the start of a watch.
+	p := w.startWith(t, operator.Options{Env: []string{"KUBE_FEATURE_WatchListClient=false"}})
 	namespace := w.team(t, map[string]string{"e2e": "selected"})
 	names := w.allKinds(t, namespace)
 	w.consent(t, namespace, names)
@@ -41,7 +43,9 @@ func everyRightIsUsed(t *testing.T, e *evidence) {
 	w.gone(t, namespace, names)
 	w.stop(t, p)
 
-	w.start(t, "--watch-namespace="+namespace)
+	w.startWith(t, operator.Options{
+		Args: []string{"--watch-namespace=" + namespace}, Env: []string{"KUBE_FEATURE_WatchListClient=false"},
+	})
 	w.connected(t, namespace, 1)
 	e.mu.Lock()
 	defer e.mu.Unlock()

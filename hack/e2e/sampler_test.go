@@ -5,7 +5,7 @@ package e2e
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"testing"
 	"time"
 
@@ -16,22 +16,19 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 )
 
-// samplingInterval is how often each target is compared with the clock.
-const samplingInterval = 100 * time.Millisecond
-
 // expiredToken is a time in which a target held an expired token, or was not there any more.
 type expiredToken struct {
 	target       string
 	since, until time.Time
 }
 
-// sampler watches the targets of a namespace and looks at the clock all the time.
+// sampler knows at every moment what each target of a namespace says about its expiry: it is told of
+// every change, and compares what a target said until then with the clock.
 type sampler struct {
 	stop func() []expiredToken
 
-	expires map[string]time.Time // zero: the target is gone, or says nothing
-	now     map[string]*expiredToken
-	ended   []expiredToken
+	expires map[string]time.Time
+	expired []expiredToken
 }
 
 // sample starts to watch. The sampler's stop returns what was seen.
@@ -46,7 +43,7 @@ func (w *world) sample(t *testing.T, namespace string) *sampler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sampler{expires: map[string]time.Time{}, now: map[string]*expiredToken{}}
+	s := &sampler{expires: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx, changes) }()
@@ -56,67 +53,46 @@ func (w *world) sample(t *testing.T, namespace string) *sampler {
 			t.Error(err)
 		}
 		changes.Stop()
-		return s.seen()
+		for target := range s.expires {
+			s.look(target)
+		}
+		return s.expired
 	}
 	return s
 }
 
 func (s *sampler) run(ctx context.Context, changes watch.Interface) error {
-	tick := time.NewTicker(samplingInterval)
-	defer tick.Stop()
-	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case change, ok := <-changes.ResultChan():
 			if !ok {
-				return fmt.Errorf("the watch on targets ended")
+				return errors.New("the watch on targets ended")
 			}
 			if secret, ok := change.Object.(*corev1.Secret); ok {
 				s.take(change.Type, secret)
 			}
-		case now := <-tick.C:
-			if gap := time.Since(last); gap > 10*samplingInterval {
-				return fmt.Errorf("this machine is too busy: targets were not looked at for %s", gap)
-			}
-			last = time.Now()
-			s.look(now)
 		}
 	}
 }
 
-// take notes what a target says. A target that was never published is bare for a moment.
+// take notes what a target says from now on. One that was never published is bare for a moment.
 func (s *sampler) take(change watch.EventType, secret *corev1.Secret) {
 	expiry, err := time.Parse(time.RFC3339, string(secret.Data["expiry"]))
-	_, known := s.expires[secret.Name]
-	switch {
-	case change == watch.Deleted:
-		s.expires[secret.Name] = time.Time{}
-	case err == nil || known:
-		s.expires[secret.Name] = expiry
+	if _, known := s.expires[secret.Name]; !known && err != nil {
+		return
 	}
+	s.look(secret.Name)
+	if change == watch.Deleted || err != nil {
+		expiry = time.Now()
+	}
+	s.expires[secret.Name] = expiry
 }
 
-func (s *sampler) look(now time.Time) {
-	for target, expiry := range s.expires {
-		switch x := s.now[target]; {
-		case now.Before(expiry) && x != nil:
-			s.ended = append(s.ended, *x)
-			delete(s.now, target)
-		case now.Before(expiry):
-		case x != nil:
-			x.until = now
-		default:
-			s.now[target] = &expiredToken{target: target, since: now, until: now}
-		}
+// look compares what a target said until now with the clock.
+func (s *sampler) look(target string) {
+	if expiry, now := s.expires[target], time.Now(); !expiry.IsZero() && expiry.Before(now) {
+		s.expired = append(s.expired, expiredToken{target: target, since: expiry, until: now})
 	}
-}
-
-func (s *sampler) seen() []expiredToken {
-	all := s.ended
-	for _, x := range s.now {
-		all = append(all, *x)
-	}
-	return all
 }

@@ -84,12 +84,15 @@ func newWorld(t *testing.T, e *evidence, o idp.Options) *world {
 // start runs one more operator behind the public address and waits until it is ready.
 func (w *world) start(t *testing.T, args ...string) *operator.Process {
 	t.Helper()
-	p, err := operator.Start(operator.Options{
-		Config:    w.identity,
-		PublicURL: w.front.URL,
-		// The front says who the visitor is: the rate limit for one address is not what is tested.
-		Args: append([]string{"--trusted-proxy=127.0.0.0/8"}, args...),
-	})
+	return w.startWith(t, operator.Options{Args: args})
+}
+
+func (w *world) startWith(t *testing.T, o operator.Options) *operator.Process {
+	t.Helper()
+	o.Config, o.PublicURL = w.identity, w.front.URL
+	// The front says who the visitor is: the rate limit for one address is not what is tested.
+	o.Args = append([]string{"--trusted-proxy=127.0.0.0/8"}, o.Args...)
+	p, err := operator.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +133,9 @@ func (w *world) stop(t *testing.T, p *operator.Process) time.Duration {
 // leave takes a process out of the world while it still runs.
 func (w *world) leave(p *operator.Process) {
 	w.front.remove(p.CallbackURL)
-	_, _ = w.metrics(p)
+	if text, err := metrics(p); err == nil {
+		w.evidence.add("metrics", text)
+	}
 	w.evidence.log(p.Log)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -156,7 +161,7 @@ func tail(text string, lines int) string {
 }
 
 // metrics scrapes a process.
-func (w *world) metrics(p *operator.Process) (string, error) {
+func metrics(p *operator.Process) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.MetricsURL, nil)
@@ -169,7 +174,6 @@ func (w *world) metrics(p *operator.Process) (string, error) {
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	w.evidence.add("metrics", string(text))
 	return string(text), err
 }
 
@@ -189,7 +193,7 @@ func sample(text, pattern string) float64 {
 func (w *world) awaitLeader(t *testing.T, p *operator.Process) {
 	t.Helper()
 	eventually(t, patience, func(context.Context) error {
-		text, err := w.metrics(p)
+		text, err := metrics(p)
 		if err == nil && sample(text, `leader_election_master_status\{.*\}`) != 1 {
 			err = fmt.Errorf("process %d does not lead", p.Pid())
 		}

@@ -35,6 +35,8 @@ type Options struct {
 	CallbackAddr string
 	// Args are more flags. Link mode and egress to loopback over http are on already.
 	Args []string
+	// Env are more variables of the environment, as NAME=value.
+	Env []string
 }
 
 // Process is a running operator.
@@ -95,7 +97,7 @@ func (p *Process) start(o Options) error {
 	}, o.Args...)
 	// The process outlives the call; Stop and Kill end it.
 	p.cmd = exec.CommandContext(context.Background(), binary, args...)
-	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	p.cmd.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig), o.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		return err
