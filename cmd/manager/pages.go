@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
@@ -21,6 +22,8 @@ type pageServer struct {
 	handler http.Handler
 	addr    string
 	certDir string
+
+	listening atomic.Bool
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
@@ -44,6 +47,7 @@ func (s *pageServer) Start(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
+	s.listening.Store(true)
 	drained := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -56,6 +60,14 @@ func (s *pageServer) Start(ctx context.Context) error {
 		return err
 	}
 	return <-drained
+}
+
+// ready is a healthz.Checker: people are sent to this process from now on.
+func (s *pageServer) ready(*http.Request) error {
+	if !s.listening.Load() {
+		return errors.New("the callback server does not listen yet")
+	}
+	return nil
 }
 
 func (s *pageServer) listen(ctx context.Context) (net.Listener, error) {

@@ -105,11 +105,13 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 		Metrics: callback.NewMetrics(metrics.Registry), PublicURL: o.publicURL,
 		Limits: callback.Limits{PerMinute: o.requestsPerMinute, Burst: max(o.requestsPerMinute/2, 1), TrustedProxies: o.proxies},
 	}
+	server := &pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}
 	return errors.Join(
 		connections.SetupWithManager(ctx, mgr),
 		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}).SetupWithManager(mgr),
 		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
-		mgr.Add(&pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}),
+		mgr.Add(server),
+		mgr.AddReadyzCheck("callback", server.ready),
 	)
 }
 
