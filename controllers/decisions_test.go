@@ -181,6 +181,20 @@ func TestReadyStaysTrueThroughAPassingFailureUntilTheTokenExpires(t *testing.T) 
 	}
 }
 
+func TestWhatComesBackByItselfIsNotStalled(t *testing.T) {
+	for reason, want := range map[string]bool{
+		v1alpha1.ReasonProgressing:          false, // the API server failed
+		v1alpha1.ReasonDiscoveryFailed:      false,
+		v1alpha1.ReasonClientSecretNotFound: true,
+		v1alpha1.ReasonIssuerMismatch:       true,
+	} {
+		halt := stopOf(t, resolveStop(&provider.Error{Reason: reason, Retry: time.Second}))
+		if halt.Stalled != want || halt.Retry == 0 {
+			t.Errorf("%s: Stalled is %v, looked at again after %s", reason, halt.Stalled, halt.Retry)
+		}
+	}
+}
+
 func TestAFailureThatLastsForADayAsksForAPerson(t *testing.T) {
 	p := walkAt(noon.Add(-48*time.Hour), nil)
 	p.record.Failure = failed(oauth.Unexpected, time.Minute)

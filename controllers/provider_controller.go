@@ -94,7 +94,7 @@ func describeProvider(obj providerObject, resolved *provider.Resolved, err error
 	}
 	ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, cause.Reason, cause.Message
 	meta.SetStatusCondition(&status.Conditions, ready)
-	if cause.Reason != v1alpha1.ReasonDiscoveryFailed {
+	if waitsForSomebody(cause) {
 		ready.Type, ready.Status = v1alpha1.StalledCondition, metav1.ConditionTrue
 		meta.SetStatusCondition(&status.Conditions, ready)
 	}

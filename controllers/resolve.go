@@ -27,8 +27,7 @@ func (p *pass) resolve(ctx context.Context) error {
 		"client of "+resolved.DisplayName+" is complete")
 }
 
-// resolveStop gives a provider's error its meaning for the walk. The issuer's metadata comes back
-// by itself; everything else waits for somebody, and is looked at again for what is not watched.
+// resolveStop gives a provider's error its meaning for the walk.
 func resolveStop(err error) error {
 	var cause *provider.Error
 	if !errors.As(err, &cause) {
@@ -37,7 +36,13 @@ func resolveStop(err error) error {
 	return &stop{
 		Reason:  cause.Reason,
 		Message: cause.Message,
-		Stalled: cause.Reason != v1alpha1.ReasonDiscoveryFailed,
+		Stalled: waitsForSomebody(cause),
 		Retry:   cause.Retry,
 	}
+}
+
+// waitsForSomebody tells what people got wrong from what comes back by itself: the issuer's metadata
+// and the API server.
+func waitsForSomebody(cause *provider.Error) bool {
+	return cause.Reason != v1alpha1.ReasonDiscoveryFailed && cause.Reason != v1alpha1.ReasonProgressing
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,7 +148,7 @@ func (d *discovery) get(ctx context.Context, address string) (found *metadata, f
 	if err != nil {
 		var blocked *egress.BlockedError
 		if errors.As(err, &blocked) {
-			return nil, true, &failure{v1alpha1.ReasonEndpointNotAllowed, notAllowed(blocked), 0}
+			return nil, true, &failure{v1alpha1.ReasonEndpointNotAllowed, notAllowed(blocked), mismatchRetry}
 		}
 		return nil, true, failed(unreachable(err) + "; check the address, and that the operator's network lets it out")
 	}
@@ -214,6 +215,7 @@ func (d *discovery) check(issuer string, found *metadata) (*metadata, *failure) 
 	if err := d.usable("authorization_endpoint", found.Authorization, false); err != nil {
 		return nil, err
 	}
+	found.AuthMethods = offered(found.AuthMethods)
 	// Nothing depends on these two: unusable is as good as absent.
 	for _, address := range []*string{&found.Revocation, &found.UserInfo} {
 		if checkAddress(d.policy, *address, true) != nil {
@@ -221,6 +223,18 @@ func (d *discovery) check(issuer string, found *metadata) (*metadata, *failure) 
 		}
 	}
 	return found, nil
+}
+
+// offered are those of the methods that make a difference. The provider's list is not kept: it can
+// take a third of a MiB, and a host can be any number of issuers.
+func offered(methods []string) []string {
+	var known []string
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		if slices.Contains(methods, method) {
+			known = append(known, method)
+		}
+	}
+	return known
 }
 
 // usable does not show the address: it is the provider's text.

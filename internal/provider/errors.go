@@ -14,8 +14,13 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
 
-// apiRetry is when to look again after the API server failed.
-const apiRetry = 10 * time.Second
+const (
+	// apiRetry is when to look again after the API server failed.
+	apiRetry = 10 * time.Second
+	// unwatchedRetry is when to look again at what nobody tells of: tenants' Secrets, which the
+	// operator does not watch, and the labels of namespaces.
+	unwatchedRetry = 30 * time.Second
+)
 
 // Error says why a connection or provider cannot be used.
 type Error struct {

@@ -162,7 +162,10 @@ func TestClusterProvidersServeSelectedNamespacesOnly(t *testing.T) {
 				e.resolve(t, referring("ClusterOAuthProvider", "corp"))
 				return
 			}
-			e.refused(t, referring("ClusterOAuthProvider", "corp"), v1alpha1.ReasonNamespaceNotSelected, test.words...)
+			refusal := e.refused(t, referring("ClusterOAuthProvider", "corp"), v1alpha1.ReasonNamespaceNotSelected, test.words...)
+			if refusal.Retry == 0 {
+				t.Error("it is not looked at again: no event tells of a namespace's labels")
+			}
 		})
 	}
 }
@@ -209,8 +212,10 @@ func TestWhatIsMissingIsNamedWithTheNextCommand(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if refusal := e.refused(t, test.conn, test.reason, test.words...); refusal.Retry != 0 {
-				t.Errorf("it is tried again after %v although only a change helps", refusal.Retry)
+			refusal := e.refused(t, test.conn, test.reason, test.words...)
+			unwatched := test.reason == v1alpha1.ReasonClientSecretNotFound
+			if looksAgain := refusal.Retry != 0; looksAgain != unwatched {
+				t.Errorf("it is looked at again after %v: no event tells of Secrets, one does of all else", refusal.Retry)
 			}
 		})
 	}

@@ -24,7 +24,9 @@ func (r *Resolver) clientSecret(ctx context.Context, s *source) (oauth.Secret, s
 		key = defaultSecretKey
 	}
 	refuse := func(format string, args ...any) *Error {
-		return s.clientAt.errorf(v1alpha1.ReasonClientSecretNotFound, "client.secretRef", format, args...)
+		e := s.clientAt.errorf(v1alpha1.ReasonClientSecretNotFound, "client.secretRef", format, args...)
+		e.Retry = unwatchedRetry
+		return e
 	}
 	secret := &corev1.Secret{}
 	err := r.Secrets.Get(ctx, types.NamespacedName{Namespace: s.secretNamespace, Name: ref.Name}, secret)
@@ -34,7 +36,7 @@ func (r *Resolver) clientSecret(ctx context.Context, s *source) (oauth.Secret, s
 			ref.Name, s.secretNamespace, s.secretNamespace, ref.Name, key)
 	case apierrors.IsForbidden(err):
 		e := refuse("the operator may not read Secret %q in namespace %s; ask the platform team to check its RBAC", ref.Name, s.secretNamespace)
-		e.Retry, e.cause = apiRetry, err
+		e.cause = err
 		return oauth.Secret{}, "", e
 	case err != nil:
 		return oauth.Secret{}, "", unavailable("Secret "+s.secretNamespace+"/"+ref.Name, err)

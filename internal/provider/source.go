@@ -108,8 +108,10 @@ func (r *Resolver) get(ctx context.Context, key types.NamespacedName, obj client
 // selected says whether a cluster provider serves a namespace.
 func (r *Resolver) selected(ctx context.Context, p *v1alpha1.ClusterOAuthProvider, name string) error {
 	refuse := func(format string, args ...any) error {
-		return origin{}.errorf(v1alpha1.ReasonNamespaceNotSelected, "spec.providerRef",
+		e := origin{}.errorf(v1alpha1.ReasonNamespaceNotSelected, "spec.providerRef",
 			"%s %s does not serve namespace %s: %s", kindClusterProvider, p.Name, name, fmt.Sprintf(format, args...))
+		e.Retry = unwatchedRetry
+		return e
 	}
 	if p.Spec.NamespaceSelector == nil {
 		return refuse("it has no namespaceSelector; ask the platform team to set one")
