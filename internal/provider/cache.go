@@ -16,10 +16,14 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 )
 
-// Connections that describe their provider alike share an entry, so these rarely fill.
+// Connections that describe their provider alike share an entry, so these rarely fill. Tenants can
+// fill them, though, with one object that they write anew again and again: full, they hold 130 MiB.
 const (
-	cachedDescriptions = 16384
+	cachedDescriptions = 4096
 	cachedPrograms     = 1024
+	// maxCached is the longest description that is kept, in bytes of JSON. What is longer is worked
+	// out each time.
+	maxCached = 4 << 10
 )
 
 // cache holds what need not be worked out at every refresh.
@@ -78,7 +82,9 @@ func (c *cache) describe(catalog *Catalog, policy egress.Policy, spec *v1alpha1.
 		return nil, at.errorf(v1alpha1.ReasonProviderInvalid, "account",
 			"not a CEL expression over idToken, userInfo and body that gives a text: %s", printable(err.Error(), maxShown))
 	}
-	c.descriptions.Add(key, d)
+	if len(raw) <= maxCached {
+		c.descriptions.Add(key, d)
+	}
 	return d, nil
 }
 

@@ -1,0 +1,76 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provider_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+)
+
+// heap is what is in use, in bytes.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// grows is by how much the heap grows for each of so many calls, in bytes.
+func grows(calls int, call func(i int)) int64 {
+	before := heap()
+	for i := range calls {
+		call(i)
+	}
+	return (heap() - before) / int64(calls)
+}
+
+func TestHugeDescriptionsAreNotKept(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	huge := func(i int) {
+		params := v1alpha1.RequestParams{}
+		for j := range 32 {
+			params[fmt.Sprintf("p%d", j)] = strings.Repeat("é", 1000) + fmt.Sprint(i)
+		}
+		spec := plain()
+		spec.AuthorizationParams, spec.TokenParams, spec.RefreshParams = params, params, params
+		e.resolve(t, connection(spec))
+	}
+	huge(-1)
+	// One tenant can write one object anew as often as it likes, and thousands are remembered.
+	if each := grows(100, huge); each > 16<<10 {
+		t.Errorf("%d bytes are kept of each description that somebody wrote", each)
+	}
+	runtime.KeepAlive(e)
+}
+
+func TestOfMetadataOnlyWhatIsUsedIsKept(t *testing.T) {
+	p := newIDP(t)
+	issuer := func(i int) string { return fmt.Sprintf("%s/%d", p.URL, i) }
+	const issuers = 60
+	for i := -1; i < issuers; i++ {
+		document := fmt.Sprintf(`{"issuer":%q,"authorization_endpoint":"%s/a","token_endpoint":"%s/t","token_endpoint_auth_methods_supported":["client_secret_post"%s]}`,
+			issuer(i), p.URL, p.URL, strings.Repeat(`,""`, 20_000))
+		p.handle(fmt.Sprintf("/%d%s", i, openID), func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document) })
+	}
+	e := setup(t, p, secret("team-a", "s", "hush"))
+	look := func(i int) {
+		resolved := e.resolve(t, connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(issuer(i))}))
+		if resolved.Authentication != "ClientSecretPost" {
+			t.Fatalf("the offered method is not used: %s", resolved.Authentication)
+		}
+	}
+	look(-1)
+	// One host can be a thousand issuers.
+	if each := grows(issuers, look); each > 64<<10 {
+		t.Errorf("%d bytes are kept of each issuer's metadata", each)
+	}
+	runtime.KeepAlive(e)
+}
