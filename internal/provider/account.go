@@ -20,7 +20,10 @@ import (
 
 const (
 	// accountCost bounds an expression. A field of a token costs less than ten.
-	accountCost = 100_000
+	accountCost = 10_000
+	// accountTime bounds it as well, without the wait for userInfo: to compare two deep values costs
+	// nothing and takes milliseconds. A usual expression takes microseconds.
+	accountTime = 500 * time.Millisecond
 	maxAccount  = 256
 
 	userInfoTimeout = 10 * time.Second
@@ -65,7 +68,7 @@ func (a *accounts) compile(expression string) (*program, error) {
 	if t := ast.OutputType(); !t.IsExactType(cel.StringType) && !t.IsExactType(cel.DynType) {
 		return nil, errors.New("it gives " + t.String())
 	}
-	compiled, err := a.env.Program(ast, cel.CostLimit(accountCost), cel.EvalOptions(cel.OptTrackCost))
+	compiled, err := a.env.Program(ast, cel.CostLimit(accountCost), cel.EvalOptions(cel.OptTrackCost), cel.InterruptCheckFrequency(1))
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +92,17 @@ func (r *Resolved) Account(ctx context.Context, token *oauth.Token) (string, err
 		return "", nil
 	}
 	var failed error
-	result, _, err := r.account.Eval(map[string]any{
+	timed, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := time.AfterFunc(accountTime, cancel)
+	defer over.Stop()
+	result, _, err := r.account.ContextEval(timed, map[string]any{
 		"idToken": object(claims),
 		"body":    object(token.Body),
 		// Evaluated, and so fetched, only where the expression comes to it.
 		"userInfo": func() any {
+			over.Stop()
+			defer over.Reset(accountTime)
 			var found map[string]any
 			found, failed = r.userInfo(ctx, token)
 			return object(found)
@@ -103,7 +112,7 @@ func (r *Resolved) Account(ctx context.Context, token *oauth.Token) (string, err
 		return "", failed
 	}
 	name := ""
-	if err == nil { // else a field is missing, or the expression is too costly
+	if err == nil { // else a field is missing, or the expression takes too much
 		name, _ = result.Value().(string)
 	}
 	return printable(name, maxAccount), nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
@@ -95,5 +96,39 @@ func TestUserInfoThatFailsIsSaidWithoutItsText(t *testing.T) {
 	spec.Account = "userInfo.login" // and no endpoint
 	if got, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil)); got != "" || err != nil {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestAnAccountExpressionEndsSoon(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	list := "[" + strings.Repeat("1,", 19) + "1]"
+	spec := plain()
+	// To compare what is nested costs nothing by CEL's count and takes milliseconds.
+	spec.Account = list + ".all(a," + list + ".all(b," + list + ".all(c,[body.x]==[body.x])))?'a':'b'"
+	nested := make([]any, 20_000)
+	for i := range nested {
+		nested[i] = []any{}
+	}
+	resolved := e.resolve(t, connection(spec))
+	started := time.Now()
+	name, err := resolved.Account(t.Context(), token("", map[string]any{"x": nested}))
+	if took := time.Since(started); name != "" || err != nil || took > 3*time.Second {
+		t.Errorf("got %q, %v after %s", name, err, took)
+	}
+}
+
+func TestAnAccountExpressionWaitsForUserInfo(t *testing.T) {
+	p := newIDP(t)
+	p.handle("/me", func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(time.Second) // longer than an expression may take by itself
+		_, _ = io.WriteString(w, `{"names":["", "octocat"]}`)
+	})
+	e := setup(t, p, secret("team-a", "s", "hush"))
+	spec := plain()
+	spec.Endpoints.UserInfo = v1alpha1.EndpointURL(p.URL + "/me")
+	spec.Account = "userInfo.names.filter(n, n != '')[0]"
+	name, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil))
+	if name != "octocat" || err != nil {
+		t.Errorf("got %q, %v", name, err)
 	}
 }
