@@ -129,9 +129,9 @@ func (b *bench) steady(ctx context.Context, r *results) error {
 	b.endpoint.forget()
 	r.load = loadShare * r.refreshes
 	count := min(b.n, int(r.load*steadyTime.Seconds()))
-	// Time to age the records and to start, both twice of what they take.
+	// Time to age the records and to start, both twice of what they took, and some to spare.
 	aging := time.Duration(float64(count) / float64(b.n) * float64(b.aging))
-	begin := time.Now().Add(2*aging + 2*r.restart + 5*time.Second)
+	begin := time.Now().Add(2*aging + 2*r.restart + 15*time.Second)
 	expected, err := b.setDue(ctx, count, func(i int) time.Time {
 		return begin.Add(time.Duration(float64(i) / r.load * float64(time.Second)))
 	})
