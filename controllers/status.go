@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -119,7 +120,7 @@ func (p *pass) setKstatus(condition, reason, message string) {
 
 func (p *pass) setCondition(condition string, status metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(&p.conn.Status.Conditions, metav1.Condition{
-		Type: condition, Status: status, Reason: reason, Message: message,
+		Type: condition, Status: status, Reason: reason, Message: shortened(message, maxMessage),
 		ObservedGeneration: p.conn.Generation, LastTransitionTime: metav1.NewTime(p.now),
 	})
 }
@@ -138,7 +139,24 @@ func (p *pass) announce(was, is *metav1.Condition) {
 }
 
 func (p *pass) event(kind, reason, action, message string) {
-	p.Events.Eventf(p.conn, nil, kind, reason, action, "%s", message)
+	p.Events.Eventf(p.conn, nil, kind, reason, action, "%s", shortened(message, maxNote))
+}
+
+const (
+	// maxMessage bounds a condition's message, in bytes. The API server takes 32 KiB, and refuses the
+	// whole status over a longer one: it would be tried again without end.
+	maxMessage = 4 << 10
+	// maxNote is what an event can hold, in bytes.
+	maxNote = 1024
+)
+
+// shortened cuts a text: templates and scopes, which some messages repeat, can be long.
+func shortened(text string, limit int) string {
+	const more = "…"
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len(more)], "") + more
 }
 
 // patchStatus writes the status once, and only if it changed.
