@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
@@ -21,13 +22,17 @@ const (
 	endedUnreadable = "unreadable"
 )
 
+// unreadableRetry is how soon to look whether the keyset that a record was sealed with is back.
+const unreadableRetry = 5 * time.Minute
+
 // authorize asks whether a grant is held for this client and these scopes.
 func (p *pass) authorize(context.Context) error {
-	if p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode {
+	if p.actsForItself() {
 		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonAuthorized, "the client acts for itself")
 	}
 	if halt := p.grantMissing(); halt != nil {
 		p.personNeeded = true
+		p.acknowledgeRefresh()
 		halt.Message += "; " + p.howToConnect()
 		return halt
 	}
@@ -46,7 +51,7 @@ func (p *pass) grantMissing() *stop {
 	case r == nil:
 		return &stop{Reason: v1alpha1.ReasonAuthorizationRequired, Message: "a person has to consent"}
 	case r.Ended == endedUnreadable:
-		return &stop{Reason: v1alpha1.ReasonRecordUnreadable, Stalled: true,
+		return &stop{Reason: v1alpha1.ReasonRecordUnreadable, Stalled: true, Retry: unreadableRetry,
 			Message: "the stored grant cannot be opened with the keys in the operator's keyset; restore that Secret, or connect again"}
 	case r.Fingerprint != p.client.Fingerprint:
 		return p.reauthorize("issuer, endpoints or client changed since a person consented, and the old grant is not sent anywhere new")
@@ -72,6 +77,9 @@ func (p *pass) howToConnect() string {
 	return fmt.Sprintf("open the address that this prints: kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'",
 		p.conn.Namespace, p.conn.Name)
 }
+
+// actsForItself says that no person consents to what the client gets.
+func (p *pass) actsForItself() bool { return p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode }
 
 func renewable(r *tokenstore.Record) bool { return !r.Token.RefreshToken.IsZero() }
 

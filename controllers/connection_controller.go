@@ -51,19 +51,21 @@ func (r *ConnectionReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		now:                  r.Clock.Now(),
 	}
 	if !conn.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, p.finalize(ctx)
+		return settle(ctx, p.finalize(ctx))
 	}
 	if err := r.addFinalizer(ctx, conn); err != nil {
-		return settle(err)
+		return settle(ctx, err)
 	}
 
 	before := conn.DeepCopy()
-	err = p.load(ctx)
-	if err == nil && !conn.Spec.Suspend {
+	if err := p.load(ctx); err != nil {
+		return settle(ctx, err) // nothing is known, so what was said stays said
+	}
+	if !conn.Spec.Suspend {
 		err = p.walk(ctx)
 	}
 	if err = errors.Join(err, p.summarize(ctx), r.patchStatus(ctx, before, conn)); err != nil {
-		return settle(err)
+		return settle(ctx, err)
 	}
 	return ctrl.Result{RequeueAfter: p.untilWake()}, nil
 }
@@ -94,8 +96,12 @@ func (r *ConnectionReconciler) addFinalizer(ctx context.Context, conn *v1alpha1.
 	return r.Client.Patch(ctx, conn, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
-// settle hides lost races from the error log: the object is looked at again at once.
-func settle(err error) (ctrl.Result, error) {
+// settle hides lost races from the error log: the object is looked at again at once. And what the
+// end of the process cut off: the next leader looks at every object.
+func settle(ctx context.Context, err error) (ctrl.Result, error) {
+	if ctx.Err() != nil {
+		return ctrl.Result{}, nil
+	}
 	if apierrors.IsConflict(err) || errors.Is(err, tokenstore.ErrConflict) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}

@@ -4,15 +4,23 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
@@ -85,6 +93,14 @@ func TestATokenIsRenewedExactlyWhenItHasTo(t *testing.T) {
 		"the next of a client": {age: 55 * time.Minute, want: true, change: func(p *pass) {
 			p.conn.Spec.Grant, p.record.Grant = v1alpha1.GrantClientCredentials, "ClientCredentials"
 			p.record.Token.RefreshToken = oauth.Secret{}
+		}},
+		"a client whose scopes changed": {age: time.Minute, want: true, change: func(p *pass) {
+			p.conn.Spec.Grant, p.record.Grant = v1alpha1.GrantClientCredentials, "ClientCredentials"
+			p.client.Scopes, p.record.RequestedScopes = []string{"read"}, []string{"read", "write"}
+		}},
+		"a client whose scopes changed, backing off": {age: time.Minute, want: false, change: func(p *pass) {
+			p.conn.Spec.Grant, p.record.Grant = v1alpha1.GrantClientCredentials, "ClientCredentials"
+			p.client.Scopes, p.record.Failure = []string{"refused"}, failed(oauth.Misconfigured, 0)
 		}},
 		"backing off":                            {age: 55 * time.Minute, want: false, change: func(p *pass) { p.record.Failure = failed(oauth.Transient, time.Second) }},
 		"the backoff is over":                    {age: 55 * time.Minute, want: true, change: func(p *pass) { p.record.Failure = failed(oauth.Transient, -time.Second) }},
@@ -178,6 +194,93 @@ func TestReadyStaysTrueThroughAPassingFailureUntilTheTokenExpires(t *testing.T) 
 				t.Errorf("the next look is at %s: a change of the token's state would be missed", p.wakeAt)
 			}
 		})
+	}
+}
+
+func TestATokenThatLivesShorterThanTheOperatorWaitsIsRenewedAllTheSame(t *testing.T) {
+	p := walkAt(noon.Add(-2*time.Second), func(p *pass) { p.record.Token.Expiry = noon.Add(-time.Second) })
+	p.settleStep(v1alpha1.TokenFreshCondition, p.notDue())
+	if p.wakeAt.IsZero() || !p.wakeAt.Equal(p.refreshAt) {
+		t.Errorf("the next look is at %s, want %s, when it is due", p.wakeAt, p.refreshAt)
+	}
+}
+
+func TestWhatWasUnreadableIsNotPassedOnToTheNextRecord(t *testing.T) {
+	p := walkAt(noon, func(p *pass) { p.record = &tokenstore.Record{Ended: endedUnreadable} })
+	if p.startRecord(); p.record.Ended != "" {
+		t.Errorf("the new record is %q from the start", p.record.Ended)
+	}
+}
+
+func TestATokenThatIsNotLookedAtIsNotCalledFresh(t *testing.T) {
+	p := walkAt(noon, nil)
+	p.settleStep(v1alpha1.TokenFreshCondition, p.notDue())
+	if err := p.summarize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.results = nil
+	p.settleStep(v1alpha1.ClientResolvedCondition, &stop{Reason: v1alpha1.ReasonClientInvalid, Message: "a cause"})
+	if err := p.summarize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if fresh := meta.FindStatusCondition(p.conn.Status.Conditions, v1alpha1.TokenFreshCondition); fresh.Status != metav1.ConditionUnknown {
+		t.Errorf("TokenFresh is %s: %s", fresh.Status, fresh.Message)
+	}
+}
+
+func TestAnUnreadableRecordIsLookedAtAgain(t *testing.T) {
+	p := walkAt(noon, func(p *pass) { p.record = &tokenstore.Record{Ended: endedUnreadable} })
+	if halt := stopOf(t, p.authorize(t.Context())); halt.Retry == 0 {
+		t.Error("nobody tells when the keyset is restored")
+	}
+}
+
+func TestARequestToRefreshIsAcknowledgedAlsoWhereNothingCanBeDone(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*pass)
+		run    func(*pass, context.Context) error
+	}{
+		"no refresh token":   {func(p *pass) { p.record.Token.RefreshToken = oauth.Secret{} }, (*pass).renew},
+		"a person is needed": {func(p *pass) { p.record = nil }, (*pass).authorize},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := walkAt(noon, nil)
+			p.Store = &tokenstore.Store{}
+			p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"}
+			c.change(p)
+			_ = c.run(p, t.Context())
+			if got := p.conn.Status.LastHandledRefresh; got != "1" {
+				t.Errorf("it is %q: who asked waits for ever, and the next consent is followed by a renewal", got)
+			}
+		})
+	}
+}
+
+func TestAFailureToReadTheRecordChangesNothingThatPeopleSee(t *testing.T) {
+	p := walkAt(noon, nil)
+	p.conn.Finalizers = []string{v1alpha1.Finalizer}
+	p.conn.Status.Account = "octocat"
+	meta.SetStatusCondition(&p.conn.Status.Conditions, metav1.Condition{Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady})
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	p.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(p.conn).WithStatusSubresource(p.conn).Build()
+	p.Store = &tokenstore.Store{Client: interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return apierrors.NewServiceUnavailable("for a moment")
+		},
+	})}
+	key := client.ObjectKeyFromObject(p.conn)
+	if _, err := p.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err == nil {
+		t.Error("it is not tried again")
+	}
+	after := &v1alpha1.OAuthConnection{}
+	if err := p.Client.Get(t.Context(), key, after); err != nil {
+		t.Fatal(err)
+	}
+	if !meta.IsStatusConditionTrue(after.Status.Conditions, v1alpha1.ReadyCondition) || after.Status.Account != "octocat" {
+		t.Errorf("the status became %+v", after.Status)
 	}
 }
 

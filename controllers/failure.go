@@ -54,8 +54,7 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 
 // mayRepeat says whether a refresh token that may have been spent is still good for one more try.
 func (p *pass) mayRepeat() bool {
-	return p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode ||
-		p.client.Rotation == oauth.Static || p.client.RetryWindow > promptRetry
+	return p.actsForItself() || p.client.Rotation == oauth.Static || p.client.RetryWindow > promptRetry
 }
 
 // failureStop says what the last failure means, from the record alone, so that it reads the same

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -107,6 +108,11 @@ func (p *pass) settleStep(condition string, err error) error {
 	}
 	p.results = append(p.results, result{condition: condition, reason: halt.Reason, message: halt.Message, stop: halt})
 	return nil
+}
+
+// asked says whether the step behind condition was reached.
+func (p *pass) asked(condition string) bool {
+	return slices.ContainsFunc(p.results, func(r result) bool { return r.condition == condition })
 }
 
 // stopped is what ended the walk, or nil.

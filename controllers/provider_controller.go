@@ -70,7 +70,7 @@ func (r *ProviderReconciler) reconcile(ctx context.Context, obj providerObject) 
 	if !equality.Semantic.DeepEqual(before.ProviderStatus(), obj.ProviderStatus()) {
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 		if err := r.Client.Status().Patch(ctx, obj, patch); err != nil {
-			return settle(client.IgnoreNotFound(err))
+			return settle(ctx, client.IgnoreNotFound(err))
 		}
 	}
 	return ctrl.Result{RequeueAfter: retry}, nil

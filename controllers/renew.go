@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,6 +38,7 @@ func (p *pass) renew(ctx context.Context) error {
 	}
 	p.refreshAt = dueAt(p.record, p.schedule())
 	if !p.mustRenew() {
+		p.acknowledgeRefresh() // without a refresh token there is nothing to be done
 		return p.notDue()
 	}
 	return p.obtain(ctx, grant)
@@ -52,7 +54,7 @@ func (p *pass) startRecord() {
 	fresh := &tokenstore.Record{}
 	if p.record != nil {
 		*fresh = *p.record
-		fresh.Token, fresh.Previous, fresh.Failure = oauth.Token{}, oauth.Secret{}, nil
+		fresh.Token, fresh.Previous, fresh.Failure, fresh.Ended = oauth.Token{}, oauth.Secret{}, nil, ""
 	}
 	fresh.Fingerprint, fresh.Grant, fresh.RequestedScopes = p.client.Fingerprint, string(p.conn.Spec.Grant), p.client.Scopes
 	p.record = fresh
@@ -71,13 +73,15 @@ func (p *pass) mustRenew() bool {
 	switch r := p.record; {
 	case r.Token.AccessToken.IsZero() && r.Failure == nil:
 		return true
-	case p.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode && !renewable(r):
+	case !p.actsForItself() && !renewable(r):
 		return false
 	case p.refreshRequested():
 		return true
 	case p.backingOff():
 		return false
 	case r.Failure != nil, r.Token.AccessToken.IsZero():
+		return true
+	case p.actsForItself() && !slices.Equal(p.client.Scopes, r.RequestedScopes):
 		return true
 	default:
 		return !p.refreshAt.IsZero() && !p.now.Before(p.refreshAt)
@@ -100,15 +104,22 @@ func (p *pass) refreshRequested() bool {
 	return asked != "" && asked != p.conn.Status.LastHandledRefresh
 }
 
+// acknowledgeRefresh tells who asked for a renewal that this was decided.
+func (p *pass) acknowledgeRefresh() {
+	if asked := p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation]; asked != "" {
+		p.conn.Status.LastHandledRefresh = asked
+	}
+}
+
 // notDue tells how the token stands while nothing is to be done.
 func (p *pass) notDue() error {
 	if p.record.Failure != nil {
 		return p.failureStop()
 	}
-	if expired(p.record, p.now) {
-		return &stop{Reason: v1alpha1.ReasonTokenExpired, Message: "the access token expired", Stalled: true}
-	}
 	p.wake(p.refreshAt)
+	if expired(p.record, p.now) {
+		return &stop{Reason: v1alpha1.ReasonTokenExpired, Message: "the access token expired", Stalled: p.refreshAt.IsZero()}
+	}
 	p.wake(p.record.Token.Expiry)
 	return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonFresh, p.freshMessage())
 }
@@ -137,7 +148,7 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 		return err
 	}
 	p.record = begun
-	p.conn.Status.LastHandledRefresh = p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation]
+	p.acknowledgeRefresh()
 
 	started := p.Clock.Now()
 	token, err := grant.Token(ctx, &p.client.Client, &held)
@@ -154,6 +165,9 @@ func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) e
 	next.Token, next.Previous, next.Failure, next.Ended = *token, held.AccessToken, nil, ""
 	if !held.AccessToken.IsZero() {
 		next.Refreshes++
+	}
+	if p.actsForItself() {
+		next.RequestedScopes = p.client.Scopes
 	}
 	saved, err := p.Store.Save(ctx, p.key, &next)
 	if errors.Is(err, tokenstore.ErrUnsaved) {
@@ -199,7 +213,8 @@ func (p *pass) ended(ctx context.Context) error {
 		return err
 	}
 	p.record = saved
-	return p.authorize(ctx)
+	// What authorize said a moment ago is overtaken.
+	return p.settleStep(v1alpha1.AuthorizedCondition, p.authorize(ctx))
 }
 
 // dueAt is when a record's token is renewed next; zero when it never is.

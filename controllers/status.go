@@ -58,6 +58,10 @@ func (p *pass) describeRecord() {
 		status.ConsecutiveFailures = f.Count
 		status.RefreshAt = timeOrNil(f.RetryAt)
 	}
+	if p.stopped() != nil && !p.asked(v1alpha1.TokenFreshCondition) {
+		// An old True would hide that the token runs out.
+		p.setCondition(v1alpha1.TokenFreshCondition, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "an earlier step has to be satisfied first")
+	}
 	if !r.Token.AccessToken.IsZero() {
 		status.Binding = &v1alpha1.Binding{Name: p.conn.TargetName()}
 	}

@@ -32,7 +32,8 @@ const (
 	ReasonReady = "Ready"
 	// ReasonSuspended means spec.suspend is true: nothing is renewed or published.
 	ReasonSuspended = "Suspended"
-	// ReasonProgressing means the step was not reached yet.
+	// ReasonProgressing means that the step was not reached yet, or that the API server has to be
+	// asked again.
 	ReasonProgressing = "Progressing"
 )
 
@@ -85,8 +86,6 @@ const (
 	ReasonClientRejected = "ClientRejected"
 	// ReasonRequestRejected means that the provider refused scopes or parameters.
 	ReasonRequestRejected = "RequestRejected"
-	// ReasonRefreshUnsupported means that the token expires and the provider gave no refresh token.
-	ReasonRefreshUnsupported = "RefreshUnsupported"
 	// ReasonAtRisk means that a refresh token was sent and no usable answer came: whether it was
 	// spent is not known.
 	ReasonAtRisk = "AtRisk"
