@@ -129,7 +129,9 @@ func newServer(t *testing.T, r *rig) *Server {
 	}
 	policy := egress.Policy{AllowHTTP: true, AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	s := &Server{
-		Connections: live,
+		// The operator reads these from its cache and has no right to get them: the tests' own client
+		// stands for the cache, and is never behind.
+		Connections: env.Client,
 		Client:      live,
 		Clock:       r.clock,
 		Events:      r.events,
@@ -142,7 +144,7 @@ func newServer(t *testing.T, r *rig) *Server {
 	}
 	s.Store = &tokenstore.Store{Client: live, Namespace: testenv.OperatorNamespace, Keyring: s.Keyring, Holder: t.Name(), Clock: clock.RealClock{}}
 	s.Resolver = &provider.Resolver{
-		Reader: live, Secrets: live, HTTP: egress.NewClient(policy), Policy: policy,
+		Reader: env.Client, Secrets: live, HTTP: egress.NewClient(policy), Policy: policy,
 		PublicURL: s.PublicURL, Namespace: testenv.OperatorNamespace, Clock: clock.RealClock{}, Catalog: catalog,
 	}
 	return s
