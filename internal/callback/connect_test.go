@@ -62,6 +62,19 @@ func TestAPersonConnectsAnAccount(t *testing.T) {
 	}
 }
 
+func TestTheConsentPageNamesTheHostAndNotOnlyThePreset(t *testing.T) {
+	r := newRig(t)
+	r.update(t, func(conn *v1alpha1.OAuthConnection) {
+		conn.Spec.Provider = &v1alpha1.ProviderSpec{Preset: "github", Endpoints: &v1alpha1.Endpoints{
+			Authorization: "https://github.evil.example/login", Token: "https://github.evil.example/token",
+		}}
+	})
+	page := open(t, &idp.Browser{}, r.start(t, r.conn))
+	if !strings.Contains(page.Body, "github.evil.example") {
+		t.Errorf("who goes on is not told where to:\n%s", page.Body)
+	}
+}
+
 func TestTheConsentPageSaysWhatIsAboutToHappenAndNotesNothing(t *testing.T) {
 	r := newRig(t)
 	page := open(t, &idp.Browser{}, r.start(t, r.conn))

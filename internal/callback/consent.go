@@ -20,7 +20,9 @@ import (
 // consent is what the page of this name shows.
 type consent struct {
 	Namespace, Name, Provider, ClientID, Secret string
-	Scopes                                      []string
+	// Host is where the person is sent. The provider's name is what the connection's author says.
+	Host   string
+	Scopes []string
 	// Connected means that an account is connected now; Account is its name, where it is known.
 	Connected bool
 	Account   string
@@ -38,6 +40,7 @@ func (s *Server) showConsent(conn *v1alpha1.OAuthConnection, resolved *provider.
 			Namespace: conn.Namespace,
 			Name:      conn.Name,
 			Provider:  resolved.DisplayName,
+			Host:      host(resolved.Endpoints.Authorization),
 			ClientID:  resolved.ID,
 			Secret:    conn.TargetName(),
 			Scopes:    resolved.Scopes,
@@ -86,6 +89,15 @@ func random() string {
 	b := make([]byte, randomBytes)
 	_, _ = rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// host is empty where the endpoint is no address: then nobody is sent there either.
+func host(authorization string) string {
+	u, err := url.Parse(authorization)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // formAction is where the consent form may lead. Chromium holds every redirect after a submission
