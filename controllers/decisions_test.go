@@ -106,9 +106,9 @@ func TestATokenIsRenewedExactlyWhenItHasTo(t *testing.T) {
 		"the backoff is over":                    {age: 55 * time.Minute, want: true, change: func(p *pass) { p.record.Failure = failed(oauth.Transient, -time.Second) }},
 		"waiting for a change":                   {age: 55 * time.Minute, want: false, change: func(p *pass) { p.record.Failure = failed(oauth.Misconfigured, 0) }},
 		"waiting for a change, the spec changed": {age: 55 * time.Minute, want: true, change: func(p *pass) { p.record.Failure = failed(oauth.Misconfigured, 0); p.conn.Generation = 2 }},
-		"rejected, the Secret changed": {age: 55 * time.Minute, want: true, change: func(p *pass) {
+		"rejected, the Secret or the provider object changed": {age: 55 * time.Minute, want: true, change: func(p *pass) {
 			p.record.Failure = failed(oauth.ClientRejected, time.Hour)
-			p.client.SecretVersion = "2"
+			p.client.Revision = "2"
 		}},
 		"backing off, asked for": {age: 55 * time.Minute, want: true, change: func(p *pass) {
 			p.record.Failure = failed(oauth.Transient, time.Second)
@@ -141,7 +141,7 @@ func TestTheNextTryFollowsTheClassOfTheFailure(t *testing.T) {
 		"asked to wait, not said how long":         {cause: oauth.Error{Kind: oauth.Throttled}, min: 4 * time.Second, max: 6 * time.Second},
 		"the client is rejected":                   {cause: oauth.Error{Kind: oauth.ClientRejected, Code: "invalid_client"}, min: 30 * time.Minute, max: 30 * time.Minute},
 		"the request is rejected":                  {cause: oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_scope"}, min: never, max: never},
-		"the address is not allowed":               {cause: oauth.Error{Kind: oauth.Blocked}, min: never, max: never},
+		"the address is not allowed":               {cause: oauth.Error{Kind: oauth.Blocked}, min: 4 * time.Second, max: 6 * time.Second},
 		"something else answered, such as a proxy": {cause: oauth.Error{Kind: oauth.Unexpected, Status: 404}, min: 4 * time.Second, max: 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,14 +30,14 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 	now := p.Clock.Now()
 	f := tokenstore.Failure{
 		Count: 1, Kind: cause.Kind, Code: cause.Code, Status: cause.Status, At: now, Since: now,
-		Generation: p.conn.Generation, SecretVersion: p.client.SecretVersion,
+		Generation: p.conn.Generation, Revision: p.client.Revision,
 	}
 	if last := p.record.Failure; last != nil {
 		f.Count, f.Since = last.Count+1, last.Since
 	}
 	backoff := oauth.Backoff(int(f.Count), string(p.conn.UID))
 	switch cause.Kind {
-	case oauth.Blocked, oauth.Misconfigured:
+	case oauth.Misconfigured:
 		// Only a change helps: RetryAt stays zero.
 	case oauth.ClientRejected:
 		f.RetryAt = now.Add(clientRejectedRetry)
@@ -47,6 +47,7 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 		}
 		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
 	default:
+		// Blocked too: nothing was sent, and nobody tells when the policy or a name's address changes.
 		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
 	}
 	return f

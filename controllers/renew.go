@@ -88,11 +88,11 @@ func (p *pass) mustRenew() bool {
 	}
 }
 
-// backingOff says whether the last failure still asks to wait. A change of spec or of the client's
-// Secret ends that at once.
+// backingOff says whether the last failure still asks to wait. A change of spec, of the provider
+// object or of the client's Secret ends that at once.
 func (p *pass) backingOff() bool {
 	f := p.record.Failure
-	if f == nil || f.Generation != p.conn.Generation || f.SecretVersion != p.client.SecretVersion {
+	if f == nil || f.Generation != p.conn.Generation || f.Revision != p.client.Revision {
 		return false
 	}
 	return f.RetryAt.IsZero() || p.now.Before(f.RetryAt)

@@ -361,3 +361,22 @@ func TestAClusterProviderServesOnlyTheNamespacesItSelects(t *testing.T) {
 		return provider.Status.RedirectURI == publicURL+"/callback/cluster/"+name, fmt.Sprint(provider.Status)
 	})
 }
+
+func TestARefusedRequestIsMadeAgainWhenTheProviderObjectChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, rotating)
+	provider := &v1alpha1.OAuthProvider{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "corp"}}
+	provider.Spec.Issuer = v1alpha1.EndpointURL(w.provider.Issuer())
+	provider.Spec.Client = &v1alpha1.ClientSpec{ID: idp.DefaultClient().ID, SecretRef: &v1alpha1.SecretKeyRef{Name: "client"}}
+	if err := env.Client.Create(t.Context(), provider); err != nil {
+		t.Fatal(err)
+	}
+	w.provider.Fault(idp.Token, 1, idp.OAuthError("invalid_scope", http.StatusBadRequest))
+	conn := w.apply("robot", "providerRef: {name: corp}\ngrant: ClientCredentials")
+	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonRequestRejected)
+	patch := []byte(`{"spec":{"tokenParams":{"audience":"corrected"}}}`)
+	if err := env.Client.Patch(t.Context(), provider, client.RawPatch("application/merge-patch+json", patch)); err != nil {
+		t.Fatal(err)
+	}
+	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+}

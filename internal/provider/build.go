@@ -100,9 +100,11 @@ func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source,
 	}
 	if s.client.SecretRef != nil {
 		var err error
-		if resolved.Secret, resolved.SecretVersion, err = r.clientSecret(ctx, s); err != nil {
+		var version string
+		if resolved.Secret, version, err = r.clientSecret(ctx, s); err != nil {
 			return err
 		}
+		resolved.Revision += "/" + version
 	}
 	resolved.Scopes = scopes(s, d.spec.Scopes)
 	if s.grant == v1alpha1.GrantClientCredentials {

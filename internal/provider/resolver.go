@@ -53,8 +53,9 @@ type Resolved struct {
 	// CallbackPath is the path of the redirect URI. It is empty where no person is sent anywhere:
 	// with the client credentials grant, and for a provider object without a client.
 	CallbackPath string
-	// SecretVersion is the resourceVersion of the client's Secret, empty where there is none.
-	SecretVersion string
+	// Revision changes when the provider object or the client's Secret does: what a provider
+	// refused before may then be accepted.
+	Revision string
 
 	account *program
 }
@@ -94,7 +95,7 @@ func (r *Resolver) resolve(ctx context.Context, s *source) (*Resolved, error) {
 			return nil, undiscovered(err, s, d)
 		}
 	}
-	resolved := &Resolved{Client: r.server(d, found), DisplayName: cmp.Or(s.name, d.displayName), account: d.account}
+	resolved := &Resolved{Client: r.server(d, found), DisplayName: cmp.Or(s.name, d.displayName), Revision: s.revision, account: d.account}
 	if err := checkEndpoints(resolved, s); err != nil {
 		return nil, err
 	}

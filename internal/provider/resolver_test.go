@@ -35,7 +35,7 @@ func TestAPresetIsEnough(t *testing.T) {
 	if got.DisplayName != "GitHub" || got.Authentication != oauth.Post || got.Rotation != oauth.Rotating || !got.PKCE {
 		t.Errorf("got %s, %s, %s, PKCE %t", got.DisplayName, got.Authentication, got.Rotation, got.PKCE)
 	}
-	if got.ID != "id" || got.Secret.Reveal() != "hush" || got.SecretVersion == "" {
+	if got.ID != "id" || got.Secret.Reveal() != "hush" || got.Revision == "" {
 		t.Error("the client is not complete")
 	}
 	if got.CallbackPath != "/callback/ns/team-a/conn" || got.RedirectURI != "https://operator.example/callback/ns/team-a/conn" {
@@ -243,7 +243,7 @@ func TestTheSecretIsReadLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := e.resolve(t, conn)
-	if after.Secret.Reveal() != "new" || after.SecretVersion == before.SecretVersion || after.Fingerprint != before.Fingerprint {
+	if after.Secret.Reveal() != "new" || after.Revision == before.Revision || after.Fingerprint != before.Fingerprint {
 		t.Error("the new secret is not used, or asks for a new consent")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,8 @@ const kindClusterProvider = "ClusterOAuthProvider"
 type source struct {
 	// name that a provider object gives the provider; empty for an inline one.
 	name string
+	// revision of a provider object; empty for an inline one, which is part of the connection.
+	revision string
 
 	provider   *v1alpha1.ProviderSpec
 	providerAt origin
@@ -148,6 +151,7 @@ func labelCommand(namespace string, selector *metav1.LabelSelector) string {
 // objectSource reads a provider object.
 func (r *Resolver) objectSource(obj client.Object, at origin) (*source, error) {
 	s := &source{name: obj.GetName(), providerAt: at, clientAt: at}
+	s.revision = string(obj.GetUID()) + "/" + strconv.FormatInt(obj.GetGeneration(), 10)
 	switch p := obj.(type) {
 	case *v1alpha1.OAuthProvider:
 		s.provider, s.client = &p.Spec.ProviderSpec, p.Spec.Client

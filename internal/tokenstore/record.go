@@ -74,10 +74,10 @@ type Failure struct {
 	// At is when it failed, Since when the first failure in a row did.
 	At, Since time.Time
 	// RetryAt is zero where only a change helps. A change is another Generation of the connection or
-	// another SecretVersion (resourceVersion of the client's Secret) than these.
-	RetryAt       time.Time
-	Generation    int64
-	SecretVersion string
+	// another Revision of what it refers to (see provider.Resolved) than these.
+	RetryAt    time.Time
+	Generation int64
+	Revision   string
 }
 
 // clone copies everything a caller could change.

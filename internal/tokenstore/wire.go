@@ -57,15 +57,15 @@ type wireIntent struct {
 }
 
 type wireFailure struct {
-	Count         int32      `json:"n"`
-	Kind          oauth.Kind `json:"kind"`
-	Code          string     `json:"code,omitzero"`
-	Status        int        `json:"status,omitzero"`
-	At            time.Time  `json:"at,omitzero"`
-	Since         time.Time  `json:"since,omitzero"`
-	RetryAt       time.Time  `json:"retry,omitzero"`
-	Generation    int64      `json:"gen,omitzero"`
-	SecretVersion string     `json:"secret,omitzero"`
+	Count      int32      `json:"n"`
+	Kind       oauth.Kind `json:"kind"`
+	Code       string     `json:"code,omitzero"`
+	Status     int        `json:"status,omitzero"`
+	At         time.Time  `json:"at,omitzero"`
+	Since      time.Time  `json:"since,omitzero"`
+	RetryAt    time.Time  `json:"retry,omitzero"`
+	Generation int64      `json:"gen,omitzero"`
+	Revision   string     `json:"rev,omitzero"`
 }
 
 // encode returns the stored form of a record, in the clear.
@@ -96,7 +96,7 @@ func encode(r *Record) ([]byte, error) {
 	}
 	if f := r.Failure; f != nil {
 		w.Failure = &wireFailure{
-			f.Count, f.Kind, f.Code, f.Status, f.At.UTC(), f.Since.UTC(), f.RetryAt.UTC(), f.Generation, f.SecretVersion,
+			f.Count, f.Kind, f.Code, f.Status, f.At.UTC(), f.Since.UTC(), f.RetryAt.UTC(), f.Generation, f.Revision,
 		}
 	}
 	encoded, err := json.Marshal(w)
@@ -138,7 +138,7 @@ func decode(encoded []byte) (*Record, error) {
 	if f := w.Failure; f != nil {
 		r.Failure = &Failure{
 			Count: f.Count, Kind: f.Kind, Code: f.Code, Status: f.Status,
-			At: f.At, Since: f.Since, RetryAt: f.RetryAt, Generation: f.Generation, SecretVersion: f.SecretVersion,
+			At: f.At, Since: f.Since, RetryAt: f.RetryAt, Generation: f.Generation, Revision: f.Revision,
 		}
 	}
 	return r, nil

@@ -20,7 +20,7 @@ func full() *Record {
 	r.Intent = &Intent{Attempt: "1", Holder: "a", Deadline: noon, RefreshTokenHash: "h"}
 	r.Failure = &Failure{
 		Count: 3, Kind: oauth.Throttled, Code: "slow_down", Status: 429, At: noon, Since: noon.Add(-time.Hour),
-		RetryAt: noon.Add(time.Minute), Generation: 5, SecretVersion: "42",
+		RetryAt: noon.Add(time.Minute), Generation: 5, Revision: "42",
 	}
 	return r
 }
