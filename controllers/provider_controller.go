@@ -92,6 +92,7 @@ func describeProvider(obj providerObject, resolved *provider.Resolved, err error
 	if !errors.As(err, &cause) {
 		return 0, err
 	}
+	status.RedirectURI = cause.RedirectURI
 	ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, cause.Reason, cause.Message
 	meta.SetStatusCondition(&status.Conditions, ready)
 	if waitsForSomebody(cause) {

@@ -15,6 +15,9 @@ import (
 func (p *pass) resolve(ctx context.Context) error {
 	resolved, err := p.Resolver.Connection(ctx, p.conn)
 	if err != nil {
+		if cause, ok := errors.AsType[*provider.Error](err); ok && cause.RedirectURI != "" {
+			p.conn.Status.RedirectURI = cause.RedirectURI
+		}
 		return resolveStop(err)
 	}
 	p.client = resolved

@@ -113,8 +113,16 @@ func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source,
 	}
 	resolved.AuthorizationParams = mergeParams(resolved.AuthorizationParams, s.authorizationParams)
 	resolved.CallbackPath = s.callbackPath
-	resolved.RedirectURI = strings.TrimSuffix(r.PublicURL, "/") + s.callbackPath
+	resolved.RedirectURI = r.redirectURI(s)
 	return nil
+}
+
+// redirectURI is empty where no person is sent anywhere.
+func (r *Resolver) redirectURI(s *source) string {
+	if s.client == nil || s.grant == v1alpha1.GrantClientCredentials {
+		return ""
+	}
+	return strings.TrimSuffix(r.PublicURL, "/") + s.callbackPath
 }
 
 // authentication is the client's own choice, else None where there is no secret, else the

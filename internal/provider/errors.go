@@ -30,6 +30,9 @@ type Error struct {
 	Message string
 	// Retry is when to look again although nothing changed; zero: on a change only.
 	Retry time.Duration
+	// RedirectURI is the address to register, where it is known although the client is not complete:
+	// who registers gets the client's id and secret only after naming it.
+	RedirectURI string
 
 	cause error
 }

@@ -6,6 +6,7 @@ package provider
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -81,6 +82,14 @@ func (r *Resolver) Provider(ctx context.Context, obj client.Object) (*Resolved, 
 }
 
 func (r *Resolver) resolve(ctx context.Context, s *source) (*Resolved, error) {
+	resolved, err := r.complete(ctx, s)
+	if cause, ok := errors.AsType[*Error](err); ok {
+		cause.RedirectURI = r.redirectURI(s)
+	}
+	return resolved, err
+}
+
+func (r *Resolver) complete(ctx context.Context, s *source) (*Resolved, error) {
 	r.once.Do(r.prepare)
 	if r.err != nil {
 		return nil, unavailable("the built-in tables", r.err)
