@@ -25,6 +25,12 @@ import (
 // connectModeLink is the way to connect by an address in status that carries a ticket.
 const connectModeLink = "Link"
 
+const usage = `manager [flags]                 runs the operator
+manager rotate-keyset [flags]   adds a fresh key to the keyset and makes it primary; only --namespace matters
+
+Flags:
+`
+
 // options are what the platform team decides, by flags.
 type options struct {
 	rotate bool
@@ -59,6 +65,7 @@ func parse(args []string) (*options, error) {
 	o := &options{}
 	flags := pflag.NewFlagSet("manager", pflag.ContinueOnError)
 	o.bind(flags)
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -98,6 +105,12 @@ func (o *options) bind(f *pflag.FlagSet) {
 }
 
 func (o *options) complete() error {
+	if !slices.Contains([]string{"debug", "info", "error"}, o.logLevel) {
+		return fmt.Errorf("--log-level is %q; it has to be debug, info or error", o.logLevel)
+	}
+	if !slices.Contains([]string{"json", "text"}, o.logFormat) {
+		return fmt.Errorf("--log-format is %q; it has to be json or text", o.logFormat)
+	}
 	if o.namespace == "" {
 		return errors.New("--namespace is needed outside a pod: the operator's own namespace")
 	}
