@@ -36,7 +36,7 @@ func render(templates map[string]string, fields map[string]any) (map[string][]by
 	for _, key := range slices.Sorted(maps.Keys(templates)) {
 		value, err := renderKey(key, templates[key], fields, work, room)
 		if err != nil {
-			return nil, fmt.Errorf("spec.secret.template.data: %w", trimmed(err))
+			return nil, fmt.Errorf("spec.secret.template.data: %w%s", trimmed(err), offer(err, fields))
 		}
 		data[key] = value
 	}
@@ -190,4 +190,16 @@ func overScopes(pipe *parse.PipeNode) bool {
 // trimmed takes the words off that text/template puts before its errors. Values are never in them.
 func trimmed(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
+}
+
+// offer tells who asked for what does not exist what there is.
+func offer(err error, fields map[string]any) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "map has no entry for key"):
+		return "; there are ." + strings.Join(slices.Sorted(maps.Keys(fields)), ", .")
+	case strings.Contains(text, "function ") && (strings.HasSuffix(text, " not defined") || strings.HasSuffix(text, " is not available")):
+		names := slices.AppendSeq(logic(), maps.Keys(functions(&meter{})))
+		return "; there are " + strings.Join(slices.Sorted(slices.Values(names)), ", ")
+	}
+	return ""
 }

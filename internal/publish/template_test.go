@@ -64,6 +64,8 @@ func TestTemplatesThatAreWrongOrRunWildAreRefused(t *testing.T) {
 	for name, row := range map[string]struct{ template, words string }{
 		"syntax":            {"{{ .accessToken", "unclosed action"},
 		"refresh token":     {"{{ .refreshToken }}", `no entry for key "refreshToken"`},
+		"what fields":       {"{{ .AccessToken }}", "; there are .accessToken, .account, "},
+		"what functions":    {`{{ env "HOME" }}`, "; there are and, b64dec, b64enc, default, eq, join, len, "},
 		"field of a text":   {"{{ .accessToken.x }}", "can't evaluate field"},
 		"environment":       {`{{ env "HOME" }}`, `function "env" not defined`},
 		"repeat":            {`{{ repeat 1000000 "x" }}`, `function "repeat" not defined`},
