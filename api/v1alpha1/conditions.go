@@ -119,8 +119,6 @@ const (
 	ReasonDenied = "Denied"
 	// ReasonExchangeFailed means that the provider refused the authorization code or could not be asked.
 	ReasonExchangeFailed = "ExchangeFailed"
-	// ReasonExpired means that ten minutes passed.
-	ReasonExpired = "Expired"
 )
 
 // Annotations by which people ask for something. A value is any text, by convention the time; a
