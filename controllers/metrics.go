@@ -66,7 +66,7 @@ type connectionCollector struct{ connections client.Reader }
 func (*connectionCollector) descs() (expiry, ready *prometheus.Desc) {
 	labels := []string{"namespace", "name"}
 	return prometheus.NewDesc("oauth_operator_token_expiry_timestamp_seconds", "Expiry of the access token, in Unix seconds.", labels, nil),
-		prometheus.NewDesc("oauth_operator_connection_ready", "1 while the target Secret holds a valid access token, else 0.", labels, nil)
+		prometheus.NewDesc("oauth_operator_connection_ready", "1 while the condition Ready is True, else 0.", labels, nil)
 }
 
 // Describe implements prometheus.Collector.
