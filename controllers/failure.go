@@ -95,12 +95,22 @@ func (p *pass) failureStop() error {
 }
 
 func (p *pass) clientRejectedMessage(code string) string {
-	if p.conn.Spec.Client == nil || p.conn.Spec.Client.SecretRef == nil {
-		return fmt.Sprintf("%s refused the client (%s); check client id and secret of the provider object", p.client.DisplayName, code)
+	refused := fmt.Sprintf("%s refused the client (%s); ", p.client.DisplayName, code)
+	spec := &p.conn.Spec
+	switch {
+	case spec.Client == nil && spec.ProviderRef != nil && spec.ProviderRef.Kind == "ClusterOAuthProvider":
+		return refused + fmt.Sprintf("ask the platform team to check client id and Secret of ClusterOAuthProvider %s; a change is noticed within %s",
+			spec.ProviderRef.Name, secretPoll)
+	case spec.Client == nil && spec.ProviderRef != nil:
+		return refused + fmt.Sprintf("check spec.client of OAuthProvider %s, and the Secret that it names: kubectl -n %s describe oauthprovider %s; a change is noticed within %s",
+			spec.ProviderRef.Name, p.conn.Namespace, spec.ProviderRef.Name, secretPoll)
+	case spec.Client == nil || spec.Client.SecretRef == nil:
+		return refused + fmt.Sprintf("check client id and secret (spec.client names no secretRef, so none was sent): kubectl -n %s edit oauthconnection %s",
+			p.conn.Namespace, p.conn.Name)
 	}
-	ref := p.conn.Spec.Client.SecretRef
-	return fmt.Sprintf("%s refused the client (%s); check spec.client.id and key %s of Secret %s: kubectl -n %s edit secret %s; a change is noticed within %s",
-		p.client.DisplayName, code, ref.Key, ref.Name, p.conn.Namespace, ref.Name, secretPoll)
+	ref := spec.Client.SecretRef
+	return refused + fmt.Sprintf("check spec.client.id and key %s of Secret %s: kubectl -n %s edit secret %s; a change is noticed within %s",
+		ref.Key, ref.Name, p.conn.Namespace, ref.Name, secretPoll)
 }
 
 // refreshCommand asks for a renewal now.
