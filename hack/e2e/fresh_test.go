@@ -25,11 +25,11 @@ const (
 	crashAfter = 40 * time.Second
 
 	// What a crash can explain. The other process takes the lease over when it has not changed for
-	// its duration. It looks every RetryPeriod and up to 1.2 times that longer (client-go's jitter):
-	// once to see the last renewal, once to see that no other came. These are the defaults of
-	// controller-runtime, which the operator does not change.
+	// its duration. It looks every 900 ms and up to 1.2 times that longer (client-go's jitter): once
+	// to see the last renewal, once to see that no other came. See leaseRetry of cmd/manager; the
+	// duration is controller-runtime's default.
 	leaseDuration = 15 * time.Second
-	leaseLook     = 22 * 2 * time.Second / 10
+	leaseLook     = 22 * 900 * time.Millisecond / 10
 	// renewAll is for the new leader to renew all tokens, most of which are due by then.
 	renewAll = 10 * time.Second
 	// crashExplains is how long after the crash a target may hold an expired token.

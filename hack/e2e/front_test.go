@@ -32,8 +32,8 @@ func newFront(e *evidence) *front {
 	f.Server = httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:        f.forward,
 		ModifyResponse: f.keep,
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			w.WriteHeader(http.StatusBadGateway)
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "no operator answers: "+err.Error(), http.StatusBadGateway)
 		},
 	})
 	return f

@@ -27,7 +27,7 @@ const (
 )
 
 // restIsSilent counts at the API server and at the provider. Leader election is not counted: it renews
-// a lease every two seconds, whatever there is to do.
+// a lease every second, whatever there is to do.
 func restIsSilent(t *testing.T, e *evidence) {
 	w := newWorld(t, e, idp.Options{AccessTokenLifetime: time.Hour, Rotation: true, ReuseDetection: true})
 	replicas := []*operator.Process{w.start(t), w.start(t)}

@@ -23,9 +23,9 @@ const (
 	refreshesUnderWay = 20
 	// stopWithin is from the provider's answers to the end of the process.
 	stopWithin = 5 * time.Second
-	// leadWithin is from there to the next leader: who waits for a lease that was released looks
-	// every 2 to 4.4 s (RetryPeriod of client-go's leader election and its jitter of 1.2).
-	leadWithin = 5 * time.Second
+	// leadWithin is from there to the next leader: it looks at the lease every 2 s at least, and the
+	// machine is busy.
+	leadWithin = 3 * time.Second
 )
 
 // gracefulStop ends the leader by SIGTERM while the provider is working on refreshes.
