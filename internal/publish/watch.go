@@ -5,6 +5,8 @@ package publish
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,10 +62,31 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 	})
 }
 
-// CacheOptions are what the manager's cache needs for the kind Secret: only those that carry
-// ConnectionLabel, without managedFields.
-func CacheOptions() cache.ByObject {
-	return cache.ByObject{Label: Selector(), Transform: cache.TransformStripManagedFields()}
+// CacheOptions are what the manager's cache needs for the kind Secret: of those that carry
+// ConnectionLabel, what is used here, and the labels and annotations that others name.
+func CacheOptions(others ...string) cache.ByObject {
+	return cache.ByObject{Label: Selector(), Transform: onlyUsed(sets.New(others...).Insert(ConnectionLabel, contentAnnotation))}
+}
+
+// maxKept is the longest value of an annotation that is cached; what is longer is none of ours.
+const maxKept = 512
+
+// onlyUsed drops the rest: an annotation can hold a quarter of a MiB, and that of kubectl apply holds
+// the Secret's content.
+func onlyUsed(used sets.Set[string]) toolscache.TransformFunc {
+	drop := func(key, value string) bool { return !used.Has(key) || len(value) > maxKept }
+	return func(in any) (any, error) {
+		object, ok := in.(metav1.Object)
+		if !ok { // the last known state of something that is gone
+			return in, nil
+		}
+		object.SetManagedFields(nil)
+		object.SetFinalizers(nil)
+		object.SetOwnerReferences(slices.DeleteFunc(object.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.Controller == nil || !*o.Controller }))
+		maps.DeleteFunc(object.GetLabels(), drop)
+		maps.DeleteFunc(object.GetAnnotations(), drop)
+		return in, nil
+	}
 }
 
 // Selector selects Secrets that carry ConnectionLabel.
