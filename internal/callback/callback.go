@@ -43,7 +43,9 @@ func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// From here on the person may leave: what the provider answers must be kept all the same.
+	// From here on the person may leave and the lease may be lost: what the provider answers must be
+	// kept all the same.
+	defer s.Store.Hold()()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	attempt, err := s.claim(ctx, a.flow)

@@ -65,7 +65,7 @@ func (k *keeper) wait() <-chan struct{} {
 func (k *keeper) begin(uid types.UID) { k.change(func() { k.attempts[uid] = true }) }
 func (k *keeper) end(uid types.UID)   { k.change(func() { delete(k.attempts, uid) }) }
 
-// enter and leave frame a write that must not be cut off.
+// enter and leave frame a write, or what leads to one, that must not be cut off.
 func (k *keeper) enter() { k.change(func() { k.writes++ }) }
 func (k *keeper) leave() { k.change(func() { k.writes-- }) }
 

@@ -19,8 +19,8 @@ func (s *Store) Pending(uid types.UID) bool { return s.keeper.held(uid) != nil }
 // Unsaved is how many records are held in memory only.
 func (s *Store) Unsaved() int { return s.keeper.count() }
 
-// Flush waits until no attempt or write is under way in this process and every record is saved, or
-// until ctx ends. Then the process may exit.
+// Flush waits until no attempt, hold or write is under way in this process and every record is saved,
+// or until ctx ends. Then the process may exit.
 func (s *Store) Flush(ctx context.Context) error {
 	for idle := s.keeper.wait(); idle != nil; idle = s.keeper.wait() {
 		select {
@@ -30,6 +30,13 @@ func (s *Store) Flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Hold makes Flush wait until release is called: a provider is about to answer with what cannot be had
+// again, and no attempt says so.
+func (s *Store) Hold() (release func()) {
+	s.keeper.enter()
+	return s.keeper.leave
 }
 
 // Forget drops what is held of a connection that is being deleted, and keeps an attempt under way from
