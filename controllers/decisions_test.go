@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,6 +26,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
@@ -281,6 +283,34 @@ func TestAFailureToReadTheRecordChangesNothingThatPeopleSee(t *testing.T) {
 	}
 	if !meta.IsStatusConditionTrue(after.Status.Conditions, v1alpha1.ReadyCondition) || after.Status.Account != "octocat" {
 		t.Errorf("the status became %+v", after.Status)
+	}
+}
+
+func TestAnAddressToStartAtFollowsThePublicURL(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	keyring, err := seal.Open(t.Context(), seal.SecretSource(fake.NewClientBuilder().WithScheme(scheme).Build(), types.NamespacedName{Name: "keyset"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := walkAt(noon, func(p *pass) { p.personNeeded = true })
+	p.Links = Links{Keyring: keyring, PublicURL: "https://old.example.com", Lifetime: time.Hour}
+	look := func() string {
+		address, err := p.startAddress(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.conn.Status.AuthorizationURL = address
+		return address
+	}
+	if first := look(); look() != first {
+		t.Error("each look makes another address")
+	}
+	p.Links.PublicURL = "https://new.example.com"
+	if address := look(); !strings.HasPrefix(address, "https://new.example.com/connect/team-a/github?ticket=") {
+		t.Errorf("people are still sent to %s", address)
 	}
 }
 

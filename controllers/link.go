@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/oauth-operator/oauth-operator/internal/seal"
@@ -27,8 +28,13 @@ func (p *pass) startAddress(ctx context.Context) (string, error) {
 	if !p.personNeeded || p.Links.Lifetime == 0 {
 		return "", nil
 	}
+	start, err := url.JoinPath(p.Links.PublicURL, "connect", p.conn.Namespace, p.conn.Name)
+	if err != nil {
+		return "", err
+	}
+	start += "?"
 	current := p.conn.Status.AuthorizationURL
-	if left := p.Links.lifeLeft(ctx, current, p.now); left > p.Links.Lifetime/2 {
+	if left := p.Links.lifeLeft(ctx, current, p.now); left > p.Links.Lifetime/2 && strings.HasPrefix(current, start) {
 		p.wake(p.now.Add(left - p.Links.Lifetime/2))
 		return current, nil
 	}
@@ -42,11 +48,7 @@ func (p *pass) startAddress(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	start, err := url.JoinPath(p.Links.PublicURL, "connect", p.conn.Namespace, p.conn.Name)
-	if err != nil {
-		return "", err
-	}
-	return start + "?" + url.Values{"ticket": {ticket}}.Encode(), nil
+	return start + url.Values{"ticket": {ticket}}.Encode(), nil
 }
 
 // lifeLeft is zero for everything that is not an address made with a key at hand.
