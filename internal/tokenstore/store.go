@@ -178,6 +178,9 @@ func (s *Store) secret(key Key, r *Record) (*corev1.Secret, error) {
 	}
 	meta := s.name(key)
 	meta.ResourceVersion = r.origin.version
+	// Nobody shares a record's fields. An empty entry ends their bookkeeping, which costs the API server
+	// about as much as the write itself.
+	meta.ManagedFields = []metav1.ManagedFieldsEntry{{}}
 	meta.Labels = map[string]string{Label: "true", v1alpha1.ConnectionUIDLabel: string(key.UID)}
 	meta.Annotations = map[string]string{
 		ConnectionAnnotation:    key.Namespace + "/" + key.Name,
