@@ -23,8 +23,10 @@ const (
 	// logTail of the operator, in bytes, is shown when a phase fails.
 	logTail = 4 << 10
 	// scrapeShare keeps /metrics of the operator, which lists every connection, from being the work
-	// that is measured: after a scrape nothing is asked for this many times as long as it took.
-	scrapeShare = 10
+	// that is measured: after a scrape nothing is asked for this many times as long as it took, but
+	// for longestPause at most.
+	scrapeShare  = 10
+	longestPause = time.Second
 )
 
 // process is the operator during a phase.
@@ -75,7 +77,8 @@ func (p *process) settled(ctx context.Context, connections int) (time.Time, erro
 		if done && busy == 0 {
 			return answered, nil
 		}
-		if err := pause(ctx, max(10*time.Millisecond, scrapeShare*answered.Sub(asked))); err != nil {
+		wait := min(max(10*time.Millisecond, scrapeShare*answered.Sub(asked)), longestPause)
+		if err := pause(ctx, wait); err != nil {
 			return time.Time{}, fmt.Errorf("the operator does not come to rest: %w", err)
 		}
 	}
