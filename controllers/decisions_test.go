@@ -85,6 +85,10 @@ func TestATokenIsRenewedExactlyWhenItHasTo(t *testing.T) {
 			p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"}
 			p.conn.Status.LastHandledRefresh = "1"
 		}},
+		"asked for and done, but the status was not written": {age: time.Minute, want: false, change: func(p *pass) {
+			p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"}
+			p.record.Request = requestHash("1")
+		}},
 		"no expiry":        {age: 1000 * time.Hour, want: false, change: func(p *pass) { p.record.Token.Expiry = time.Time{} }},
 		"no refresh token": {age: 55 * time.Minute, want: false, change: func(p *pass) { p.record.Token.RefreshToken = oauth.Secret{} }},
 		"no refresh token, asked for": {age: 55 * time.Minute, want: false, change: func(p *pass) {

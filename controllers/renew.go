@@ -38,7 +38,7 @@ func (p *pass) renew(ctx context.Context) error {
 	}
 	p.refreshAt = dueAt(p.record, p.schedule())
 	if !p.mustRenew() {
-		p.acknowledgeRefresh() // without a refresh token there is nothing to be done
+		p.acknowledgeRefresh() // it was done, or without a refresh token there is nothing to be done
 		return p.notDue()
 	}
 	return p.obtain(ctx, grant)
@@ -98,11 +98,15 @@ func (p *pass) backingOff() bool {
 	return f.RetryAt.IsZero() || p.now.Before(f.RetryAt)
 }
 
-// refreshRequested says whether somebody asked for a renewal that was not acted on.
+// refreshRequested says whether somebody asked for a renewal that was not acted on. The record knows
+// it where the status could not be written after the attempt, or comes late from the cache.
 func (p *pass) refreshRequested() bool {
 	asked := p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation]
-	return asked != "" && asked != p.conn.Status.LastHandledRefresh
+	return asked != "" && asked != p.conn.Status.LastHandledRefresh && requestHash(asked) != p.record.Request
 }
+
+// requestHash stands for the value of an annotation, which may be long.
+func requestHash(asked string) string { return oauth.NewSecret(asked).Hash() }
 
 // acknowledgeRefresh tells who asked for a renewal that this was decided.
 func (p *pass) acknowledgeRefresh() {
@@ -148,6 +152,9 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 		return err
 	}
 	p.record = begun
+	if p.refreshRequested() {
+		p.record.Request = requestHash(p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation])
+	}
 	p.acknowledgeRefresh()
 
 	started := p.Clock.Now()

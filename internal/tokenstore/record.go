@@ -29,6 +29,8 @@ type Record struct {
 	// Authorization is the OAuthAuthorization by which a person consented, empty for other grants.
 	Authorization types.UID
 	Refreshes     int64
+	// Request is the hash of the request to refresh that the last attempt answered.
+	Request string
 	// Ended is a fixed reason where the grant is known to be over.
 	Ended string
 	// Failure is the last failed try, nil after a success.

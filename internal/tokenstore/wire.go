@@ -34,6 +34,7 @@ type wire struct {
 	AuthorizedAt    time.Time    `json:"authAt,omitzero"`
 	Authorization   types.UID    `json:"auth,omitzero"`
 	Refreshes       int64        `json:"n,omitzero"`
+	Request         string       `json:"req,omitzero"`
 	Ended           string       `json:"ended,omitzero"`
 	Failure         *wireFailure `json:"failure,omitempty"`
 	Intent          *wireIntent  `json:"intent,omitempty"`
@@ -89,6 +90,7 @@ func encode(r *Record) ([]byte, error) {
 		AuthorizedAt:    r.AuthorizedAt.UTC(),
 		Authorization:   r.Authorization,
 		Refreshes:       r.Refreshes,
+		Request:         r.Request,
 		Ended:           r.Ended,
 	}
 	if i := r.Intent; i != nil {
@@ -130,6 +132,7 @@ func decode(encoded []byte) (*Record, error) {
 		AuthorizedAt:    w.AuthorizedAt,
 		Authorization:   w.Authorization,
 		Refreshes:       w.Refreshes,
+		Request:         w.Request,
 		Ended:           w.Ended,
 	}
 	if i := w.Intent; i != nil {

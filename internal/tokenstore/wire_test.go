@@ -17,6 +17,7 @@ func full() *Record {
 	r := consented("auth", 1)
 	r.Token.RefreshTokenExpiry = noon.Add(24 * time.Hour)
 	r.Previous, r.Refreshes, r.Ended = oauth.NewSecret("sentinel-previous"), 7, "invalid_grant"
+	r.Request = "request"
 	r.Intent = &Intent{Attempt: "1", Holder: "a", Deadline: noon, RefreshTokenHash: "h"}
 	r.Failure = &Failure{
 		Count: 3, Kind: oauth.Throttled, Code: "slow_down", Status: 429, At: noon, Since: noon.Add(-time.Hour),
