@@ -14,6 +14,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -51,8 +52,12 @@ func startProviderController[P providerObject](mgr ctrl.Manager, r *ProviderReco
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named(name).
 		For(empty(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: providerConcurrency}).
 		Complete(reconcilerFunc(run))
 }
+
+// providerConcurrency keeps one issuer that does not answer from holding up the others.
+const providerConcurrency = 4
 
 type reconcilerFunc func(context.Context, ctrl.Request) (ctrl.Result, error)
 

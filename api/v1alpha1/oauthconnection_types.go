@@ -142,7 +142,7 @@ type SecretTemplate struct {
 	// previousAccessToken, name and namespace. It replaces the default keys.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && size(self[k]) <= 16384)",message="a key has letters, digits, '-', '_' and '.', at most 253 of them, and its template at most 16384 characters"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && size(self[k]) <= 4096)",message="a key has letters, digits, '-', '_' and '.', at most 253 of them, and its template at most 4096 characters"
 	Data map[string]string `json:"data,omitempty"`
 }
 

@@ -228,6 +228,19 @@ type ClusterOAuthProviderSpec struct {
 	// it selects none; {} selects all.
 	// +optional
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	// AllowedGrants are those that connections may use this object's client with. A client that was
+	// registered for people's consent often has more rights of its own than any of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={AuthorizationCode}
+	// +kubebuilder:validation:MaxItems=8
+	AllowedGrants []GrantType `json:"allowedGrants,omitempty"`
+	// AllowedScopes are those that connections may ask for with this object's client. Left out, all
+	// are.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	AllowedScopes []Scope `json:"allowedScopes,omitempty"`
 }
 
 // ProviderStatus is what was found out about a provider.

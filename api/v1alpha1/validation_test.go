@@ -77,7 +77,7 @@ func TestTheAPIServerRefusesAConnectionAndSaysWhy(t *testing.T) {
 		"a reserved annotation":           {complete + "secret: {template: {metadata: {annotations: {kubernetes.io/service-account.name: x}}}}", "are reserved"},
 		"a reserved label":                {complete + "secret: {template: {metadata: {labels: {oauth-operator.dev/connection-uid: x}}}}", "are reserved"},
 		"a key that is none":              {complete + `secret: {template: {data: {"a/b": x}}}`, "a key has letters"},
-		"a template that is very long":    {complete + "secret: {template: {data: {a: '" + strings.Repeat("x", 16385) + "'}}}", "at most 16384 characters"},
+		"a template that is very long":    {complete + "secret: {template: {data: {a: '" + strings.Repeat("x", 4097) + "'}}}", "at most 4096 characters"},
 		"too many keys":                   {complete + "secret: {template: {data: {" + manyOf("k%d: v", 33) + "}}}", "must have at most 32"},
 		"a renewal that comes at once":    {complete + "refresh: {before: 1s}", "before is between 5s and 720h"},
 		"a duration that is none":         {someClient + "provider: {preset: github, refresh: {tokenLifetime: 999999999h}}", "spec.provider.refresh.tokenLifetime"},

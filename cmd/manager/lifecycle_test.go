@@ -340,6 +340,7 @@ func TestAClusterProviderServesOnlyTheNamespacesItSelects(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testenv.OperatorNamespace, Name: name},
 		StringData: map[string]string{"client-secret": idp.DefaultClient().Secret}}
 	provider := &v1alpha1.ClusterOAuthProvider{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	provider.Spec.AllowedGrants = []v1alpha1.GrantType{v1alpha1.GrantClientCredentials}
 	provider.Spec.Issuer = v1alpha1.EndpointURL(w.provider.Issuer())
 	provider.Spec.Client = &v1alpha1.ClientSpec{ID: idp.DefaultClient().ID, SecretRef: &v1alpha1.SecretKeyRef{Name: name}}
 	for _, obj := range []client.Object{secret, provider} {

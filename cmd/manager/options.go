@@ -52,6 +52,7 @@ type options struct {
 
 	allowHTTP  bool
 	allowCIDRs []string
+	denyCIDRs  []string
 	caFile     string
 
 	logLevel, logFormat string
@@ -98,6 +99,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 
 	f.BoolVar(&o.allowHTTP, "allow-http", false, "Let providers have http:// addresses. For development only: secrets travel in the clear.")
 	f.StringSliceVar(&o.allowCIDRs, "allow-cidr", nil, "Address range that providers may have although it is private or special, such as 10.20.0.0/16; repeatable.")
+	f.StringSliceVar(&o.denyCIDRs, "deny-cidr", nil, "Address range that providers may not have although it is public, such as that of the cluster's nodes; repeatable. It wins over --allow-cidr.")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM file of certificate authorities to trust for providers, besides the system's.")
 
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info or error.")
@@ -141,7 +143,10 @@ func (o *options) complete() error {
 
 func (o *options) completeEgress() (err error) {
 	o.egress.AllowHTTP = o.allowHTTP
-	if o.egress.AllowCIDRs, err = prefixes("--allow-cidr", o.allowCIDRs); err != nil || o.caFile == "" {
+	if o.egress.AllowCIDRs, err = prefixes("--allow-cidr", o.allowCIDRs); err != nil {
+		return err
+	}
+	if o.egress.DenyCIDRs, err = prefixes("--deny-cidr", o.denyCIDRs); err != nil || o.caFile == "" {
 		return err
 	}
 	pem, err := os.ReadFile(o.caFile)

@@ -59,6 +59,8 @@ type Policy struct {
 	// AllowCIDRs are reachable although the deny table names them. Allowing a translation prefix
 	// (64:ff9b::/96) allows everything behind the translator.
 	AllowCIDRs []netip.Prefix
+	// DenyCIDRs are out of reach whatever else is said: addresses of nodes and pods that are public.
+	DenyCIDRs []netip.Prefix
 	// AllowHTTP permits http:// addresses: development only.
 	AllowHTTP bool
 	// RootCAs verify servers; nil means the system's.

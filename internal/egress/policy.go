@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 )
 
 // BlockedError says that the policy refused a request before anything was sent.
@@ -72,10 +73,14 @@ func (p Policy) checkDialled(host, dialled string) error {
 func (p Policy) checkAddr(host string, address netip.Addr) error {
 	// A prefix never contains an address with a zone, so the zone must go first.
 	address = address.WithZone("")
-	for _, allowed := range p.AllowCIDRs {
-		if allowed.Contains(address) {
-			return nil
-		}
+	contains := func(prefix netip.Prefix) bool {
+		return prefix.Contains(address) || prefix.Contains(address.Unmap())
+	}
+	switch {
+	case slices.ContainsFunc(p.DenyCIDRs, contains):
+		return &BlockedError{Host: host, Rule: "the platform team denies its address"}
+	case slices.ContainsFunc(p.AllowCIDRs, func(prefix netip.Prefix) bool { return prefix.Contains(address) }):
+		return nil
 	}
 	if rule := deniedBy(address); rule != "" {
 		return &BlockedError{Host: host, Rule: rule}

@@ -117,6 +117,26 @@ func TestAllowedRangesOverrideTheDenyTable(t *testing.T) {
 	}
 }
 
+func TestDeniedRangesWinOverAllowedOnes(t *testing.T) {
+	p := Policy{
+		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		DenyCIDRs:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("93.184.0.0/16"), netip.MustParsePrefix("2a00:1::/32")},
+	}
+	for target, allowed := range map[string]bool{
+		"https://10.2.0.1/":           true,
+		"https://10.1.0.1/":           false,
+		"https://93.184.1.1/":         false,
+		"https://[::ffff:93.184.1.1]": false,
+		"https://93.185.1.1/":         true,
+		"https://[2a00:1::1]/":        false,
+		"https://[2a00:2::1]/":        true,
+	} {
+		if err := CheckURL(p, target); (err == nil) != allowed {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
 func TestOnlyHTTPSWithoutUserInformationIsAllowed(t *testing.T) {
 	for _, target := range []string{
 		"http://example.com/", "HTTP://example.com/", "ftp://example.com/", "unix://example.com/", "gopher://example.com/",

@@ -111,10 +111,19 @@ func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source,
 		resolved.AuthorizationParams = nil
 		return nil
 	}
-	resolved.AuthorizationParams = mergeParams(resolved.AuthorizationParams, s.authorizationParams)
+	resolved.AuthorizationParams = s.mergedParams(resolved.AuthorizationParams)
 	resolved.CallbackPath = s.callbackPath
 	resolved.RedirectURI = r.redirectURI(s)
 	return nil
+}
+
+// mergedParams adds what the connection says to what its provider says. An object's word stands:
+// the platform team may ask for a domain (hd) or a second factor (acr_values) by it.
+func (s *source) mergedParams(provider map[string]string) map[string]string {
+	if s.name != "" {
+		return mergeParams(s.authorizationParams, provider)
+	}
+	return mergeParams(provider, s.authorizationParams)
 }
 
 // redirectURI is empty where no person is sent anywhere.

@@ -30,7 +30,7 @@ const (
 	discoveryTTL     = time.Hour
 	discoveryRetry   = 30 * time.Second
 	mismatchRetry    = 5 * time.Minute
-	discoveryIssuers = 1024
+	discoveryIssuers = 8192
 	maxDocument      = 1 << 20
 )
 

@@ -125,6 +125,73 @@ func TestProviderObjectsLendTheirClient(t *testing.T) {
 	}
 }
 
+func TestASharedClientDoesOnlyWhatItsOwnerAllows(t *testing.T) {
+	for name, test := range map[string]struct {
+		grants []v1alpha1.GrantType
+		scopes []v1alpha1.Scope
+		change func(*v1alpha1.OAuthConnectionSpec)
+		words  []string // nil: allowed
+	}{
+		"a person's consent": {},
+		"the client's own rights": {
+			change: func(s *v1alpha1.OAuthConnectionSpec) { s.Grant = v1alpha1.GrantClientCredentials },
+			words:  []string{"spec.grant", "ClusterOAuthProvider corp", "spec.allowedGrants"},
+		},
+		"the client's own rights, allowed": {
+			grants: []v1alpha1.GrantType{v1alpha1.GrantClientCredentials},
+			change: func(s *v1alpha1.OAuthConnectionSpec) { s.Grant = v1alpha1.GrantClientCredentials },
+		},
+		"the client's own rights, with a client of its own": {
+			change: func(s *v1alpha1.OAuthConnectionSpec) {
+				s.Grant, s.Client = v1alpha1.GrantClientCredentials, confidential("ours")
+			},
+		},
+		"an allowed scope": {
+			scopes: []v1alpha1.Scope{"read"},
+			change: func(s *v1alpha1.OAuthConnectionSpec) { s.Scopes = []v1alpha1.Scope{"read"} },
+		},
+		"another scope": {
+			scopes: []v1alpha1.Scope{"read"},
+			change: func(s *v1alpha1.OAuthConnectionSpec) { s.Scopes = []v1alpha1.Scope{"read", "admin"} },
+			words:  []string{"spec.scopes", "admin", "spec.allowedScopes"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := setup(t, nil, secret("oauth-operator", "s", "hush"), secret("team-a", "s", "ours"), &v1alpha1.ClusterOAuthProvider{
+				ObjectMeta: metav1.ObjectMeta{Name: "corp"},
+				Spec: v1alpha1.ClusterOAuthProviderSpec{
+					OAuthProviderSpec: v1alpha1.OAuthProviderSpec{ProviderSpec: plain(), Client: confidential("id")},
+					NamespaceSelector: &metav1.LabelSelector{}, AllowedGrants: test.grants, AllowedScopes: test.scopes,
+				},
+			})
+			conn := referring("ClusterOAuthProvider", "corp")
+			if test.change != nil {
+				test.change(&conn.Spec)
+			}
+			if test.words == nil {
+				e.resolve(t, conn)
+				return
+			}
+			e.refused(t, conn, v1alpha1.ReasonClientInvalid, test.words...)
+		})
+	}
+}
+
+func TestAProviderObjectsParametersStand(t *testing.T) {
+	spec := plain()
+	spec.AuthorizationParams = map[string]string{"hd": "corp.example"}
+	e := setup(t, nil, secret("team-a", "s", "hush"), &v1alpha1.OAuthProvider{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "corp"},
+		Spec:       v1alpha1.OAuthProviderSpec{ProviderSpec: spec, Client: confidential("id")},
+	})
+	conn := referring("OAuthProvider", "corp")
+	conn.Spec.AuthorizationParams = map[string]string{"hd": "evil.example", "login_hint": "me"}
+	got := e.resolve(t, conn).AuthorizationParams
+	if got["hd"] != "corp.example" || got["login_hint"] != "me" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestAProviderWithoutAClientResolvesToo(t *testing.T) {
 	p := &v1alpha1.OAuthProvider{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "p"}, Spec: v1alpha1.OAuthProviderSpec{ProviderSpec: plain()}}
 	got, err := setup(t, nil).Provider(context.Background(), p)

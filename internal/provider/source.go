@@ -38,6 +38,9 @@ type source struct {
 	secretNamespace string
 	callbackPath    string
 
+	// shared limits what a connection may do with a client that it does not bring itself.
+	shared *v1alpha1.ClusterOAuthProviderSpec
+
 	grant               v1alpha1.GrantType // empty where a provider object is resolved by itself
 	scopes              []v1alpha1.Scope
 	authorizationParams map[string]string
@@ -58,6 +61,7 @@ func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthCon
 		s.client, s.clientAt = conn.Spec.Client, origin{field: "spec."}
 		s.secretNamespace = conn.Namespace
 		s.callbackPath = "/callback/ns/" + conn.Namespace + "/" + conn.Name
+		s.shared = nil
 	}
 	if s.client == nil {
 		return nil, origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.client",
@@ -69,7 +73,31 @@ func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthCon
 	}
 	s.scopes = conn.Spec.Scopes
 	s.authorizationParams = conn.Spec.AuthorizationParams
-	return s, nil
+	return s, s.permitted()
+}
+
+// permitted asks the owner of a shared client.
+func (s *source) permitted() error {
+	if s.shared == nil {
+		return nil
+	}
+	grants := s.shared.AllowedGrants
+	if len(grants) == 0 {
+		grants = []v1alpha1.GrantType{v1alpha1.GrantAuthorizationCode}
+	}
+	if !slices.Contains(grants, s.grant) {
+		return origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.grant",
+			"%s %s does not share its client for grant %s; ask the platform team to add it to spec.allowedGrants, or bring a client of your own: spec.client",
+			kindClusterProvider, s.name, s.grant)
+	}
+	for _, scope := range s.scopes {
+		if allowed := s.shared.AllowedScopes; len(allowed) > 0 && !slices.Contains(allowed, scope) {
+			return origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.scopes",
+				"%s %s does not share its client for scope %s; ask the platform team to add it to spec.allowedScopes, or bring a client of your own: spec.client",
+				kindClusterProvider, s.name, printable(string(scope), maxShown))
+		}
+	}
+	return nil
 }
 
 func (r *Resolver) referenced(ctx context.Context, conn *v1alpha1.OAuthConnection, ref *v1alpha1.ProviderRef) (*source, error) {
@@ -161,6 +189,7 @@ func (r *Resolver) objectSource(obj client.Object, at origin) (*source, error) {
 		s.provider, s.client = &p.Spec.ProviderSpec, p.Spec.Client
 		s.secretNamespace = r.Namespace
 		s.callbackPath = "/callback/cluster/" + p.Name
+		s.shared = &p.Spec
 	default:
 		return nil, &Error{Reason: v1alpha1.ReasonProviderInvalid, Message: fmt.Sprintf("%T is not a provider", obj)}
 	}

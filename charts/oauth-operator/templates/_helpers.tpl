@@ -35,6 +35,9 @@ app.kubernetes.io/name: oauth-operator
 {{- if .Values.egress.allowHTTP }}
 - --allow-http
 {{- end }}
+{{- range .Values.egress.denyCIDRs }}
+- --deny-cidr={{ . }}
+{{- end }}
 {{- range .Values.egress.allowCIDRs }}
 - --allow-cidr={{ . }}
 {{- end }}
