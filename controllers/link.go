@@ -33,8 +33,11 @@ func (p *pass) startAddress(ctx context.Context) (string, error) {
 		return "", err
 	}
 	start += "?"
-	current := p.conn.Status.AuthorizationURL
-	if left := p.Links.lifeLeft(ctx, current, p.now); left > p.Links.Lifetime/2 && strings.HasPrefix(current, start) {
+	current, consent := p.conn.Status.AuthorizationURL, ""
+	if p.record != nil {
+		consent = string(p.record.Authorization)
+	}
+	if left := p.Links.lifeLeft(ctx, current, consent, p.now); left > p.Links.Lifetime/2 && strings.HasPrefix(current, start) {
 		p.wake(p.now.Add(left - p.Links.Lifetime/2))
 		return current, nil
 	}
@@ -43,6 +46,7 @@ func (p *pass) startAddress(ctx context.Context) (string, error) {
 		Namespace: p.conn.Namespace,
 		Name:      p.conn.Name,
 		UID:       string(p.conn.UID),
+		Consent:   consent,
 		Expires:   p.now.Add(p.Links.Lifetime),
 	})
 	if err != nil {
@@ -51,14 +55,15 @@ func (p *pass) startAddress(ctx context.Context) (string, error) {
 	return start + url.Values{"ticket": {ticket}}.Encode(), nil
 }
 
-// lifeLeft is zero for everything that is not an address made with a key at hand.
-func (l Links) lifeLeft(ctx context.Context, address string, now time.Time) time.Duration {
+// lifeLeft is zero for everything that is not an address made with a key at hand for the consent
+// that is held.
+func (l Links) lifeLeft(ctx context.Context, address, consent string, now time.Time) time.Duration {
 	parsed, err := url.Parse(address)
 	if err != nil || address == "" {
 		return 0
 	}
 	ticket, err := l.Keyring.OpenTicket(ctx, parsed.Query().Get("ticket"), now)
-	if err != nil {
+	if err != nil || ticket.Consent != consent {
 		return 0
 	}
 	return ticket.Expires.Sub(now)

@@ -60,6 +60,16 @@ func TestATicketOfAnEarlierConnectionOfTheNameIsRefused(t *testing.T) {
 	expect(t, open(t, &idp.Browser{}, start), connectionGone)
 }
 
+func TestATicketIsGoodForOneConsent(t *testing.T) {
+	r := newRig(t)
+	start := r.start(t, r.conn)
+	if page, err := new(idp.Browser).Connect(t.Context(), start, idp.DefaultUser()); err != nil || page.Status != http.StatusOK {
+		t.Fatalf("the first consent: %v, %v", page, err)
+	}
+	// Who finds the address in a log or a history must not replace the account.
+	expect(t, open(t, &idp.Browser{}, start), noTicket)
+}
+
 func TestConnectionsThatCannotBeConnectedSayWhy(t *testing.T) {
 	for name, row := range map[string]struct {
 		change func(*v1alpha1.OAuthConnection)

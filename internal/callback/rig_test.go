@@ -217,7 +217,11 @@ func (r *rig) update(t *testing.T, change func(*v1alpha1.OAuthConnection)) {
 // start is the address that Link mode gives out.
 func (r *rig) start(t *testing.T, conn *v1alpha1.OAuthConnection) string {
 	t.Helper()
-	ticket, err := r.Keyring.SealTicket(seal.Ticket{Namespace: conn.Namespace, Name: conn.Name, UID: string(conn.UID), Expires: r.clock.Now().Add(time.Hour)})
+	consent, err := r.consentHeld(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket, err := r.Keyring.SealTicket(seal.Ticket{Namespace: conn.Namespace, Name: conn.Name, UID: string(conn.UID), Consent: consent, Expires: r.clock.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

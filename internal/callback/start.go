@@ -5,9 +5,12 @@ package callback
 
 import (
 	"context"
+	"errors"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/seal"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
 // link is Link mode's start: whoever holds a ticket may connect. It notes nothing anywhere.
@@ -47,6 +50,26 @@ func (s *Server) admit(ctx context.Context, v *visit, text string) (*v1alpha1.OA
 	if err != nil {
 		return nil, nil, err
 	}
+	consent, err := s.consentHeld(ctx, conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	if consent != ticket.Consent {
+		return nil, nil, refuse(noTicket)
+	}
 	resolved, err := s.resolve(ctx, conn)
 	return conn, resolved, err
+}
+
+// consentHeld is the UID of the consent in the live record, empty where there is none. A ticket made
+// before it was used already: it stands in a browser's history and a proxy's log.
+func (s *Server) consentHeld(ctx context.Context, conn *v1alpha1.OAuthConnection) (string, error) {
+	record, err := s.Store.Get(ctx, tokenstore.Key{Namespace: conn.Namespace, Name: conn.Name, UID: conn.UID})
+	if errors.Is(err, tokenstore.ErrNotFound) || errors.Is(err, seal.ErrUnsealable) {
+		return "", nil
+	}
+	if err != nil {
+		return "", refuseFor(unavailable, err)
+	}
+	return string(record.Authorization), nil
 }

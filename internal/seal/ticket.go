@@ -21,10 +21,13 @@ const maxTicket = 2048
 
 // Ticket lets whoever holds it start the authorization of one connection (Link mode).
 type Ticket struct {
-	Namespace string    `json:"ns"`
-	Name      string    `json:"name"`
-	UID       string    `json:"uid"`
-	Expires   time.Time `json:"exp"`
+	Namespace string `json:"ns"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	// Consent is the UID of the consent that is held, empty where there is none. A new consent ends
+	// the ticket: it is good for one.
+	Consent string    `json:"consent,omitempty"`
+	Expires time.Time `json:"exp"`
 }
 
 // SealTicket returns the ticket as URL-safe text.
