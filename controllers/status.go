@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -163,12 +164,22 @@ func shortened(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit-len(more)], "") + more
 }
 
-// patchStatus writes the status once, and only if it changed.
+// patchStatus writes the status once, only if it changed, and only over the version that was read.
+// The rest of the object is not compared, and the answer is asked for as metadata: both would be work
+// at each refresh.
 func (r *ConnectionReconciler) patchStatus(ctx context.Context, before, after *v1alpha1.OAuthConnection) error {
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
+	was := &v1alpha1.OAuthConnection{Status: before.Status}
+	is := &v1alpha1.OAuthConnection{ObjectMeta: metav1.ObjectMeta{ResourceVersion: before.ResourceVersion}, Status: after.Status}
+	patch, err := client.MergeFrom(was).Data(is)
+	if err != nil {
+		return err
+	}
+	answer := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: after.Namespace, Name: after.Name}}
+	answer.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OAuthConnection"))
+	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, answer, client.RawPatch(types.MergePatchType, patch)))
 }
 
 func conditionStatus(ok bool) metav1.ConditionStatus {

@@ -19,7 +19,7 @@ func TestAnEndlessMessageDoesNotKeepTheStatusFromBeingWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, idp.Options{})
 	// Quoted in the error, the name has ten characters for each.
-	name := strings.Repeat("\U000e0001", 8000)
+	name := strings.Repeat("\U000e0001", 4000)
 	conn := w.apply("subject", w.inline("grant: ClientCredentials\nsecret: {template: {data: {token: '{{template \""+name+"\"}}'}}}"))
 	w.await(conn, v1alpha1.SecretPublishedCondition, metav1.ConditionFalse, v1alpha1.ReasonTemplateInvalid)
 	w.eventually("an event of it", func() (bool, string) {
