@@ -27,21 +27,31 @@ const unreadableRetry = 5 * time.Minute
 
 // authorize asks whether a grant is held for this client and these scopes.
 func (p *pass) authorize(context.Context) error {
+	held, next := "a grant is held", "connect again"
 	if p.actsForItself() {
-		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonAuthorized, "the client acts for itself")
-	}
-	if halt := p.grantMissing(); halt != nil {
+		held, next = "the client acts for itself", p.refreshCommand()
+	} else if halt := p.grantMissing(); halt != nil {
 		p.personNeeded = true
 		p.acknowledgeRefresh()
 		halt.Message += "; " + p.howToConnect()
 		return halt
 	}
-	if missing := without(p.client.Scopes, p.record.Token.Scopes); len(missing) > 0 {
+	if missing := p.scopesMissing(); len(missing) > 0 {
 		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonScopesReduced,
-			fmt.Sprintf("%s did not grant %s; ask for them at the provider and connect again, or drop them from spec.scopes",
-				p.client.DisplayName, strings.Join(missing, ", ")))
+			fmt.Sprintf("%s did not grant %s; drop them from spec.scopes, or have them granted to the client and %s",
+				p.client.DisplayName, strings.Join(missing, ", "), next))
 	}
-	return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonAuthorized, "a grant is held")
+	return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonAuthorized, held)
+}
+
+// scopesMissing are those asked for that the token in the record lacks. OpenID Connect's own are left
+// out: providers rename them in the answer (Google) or do not name them (Entra, offline_access).
+func (p *pass) scopesMissing() []string {
+	if p.record == nil || p.record.Fingerprint != p.client.Fingerprint || p.record.Token.AccessToken.IsZero() {
+		return nil
+	}
+	openID := []string{"openid", "profile", "email", "address", "phone", "offline_access"}
+	return without(without(p.client.Scopes, p.record.Token.Scopes), openID)
 }
 
 // grantMissing is an ordered chain: the first thing that keeps the record's grant from being used.
@@ -72,7 +82,7 @@ func (p *pass) reauthorize(why string) *stop {
 // howToConnect is the next command of everybody who waits for a person.
 func (p *pass) howToConnect() string {
 	if p.Links.Lifetime == 0 {
-		return "no way to connect is open: ask the platform team to switch one on (--connect-mode)"
+		return "no way to connect is open: ask the platform team to switch one on (--connect-mode; connectModes of the chart)"
 	}
 	return fmt.Sprintf("open the address that this prints: kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'",
 		p.conn.Namespace, p.conn.Name)

@@ -23,6 +23,8 @@ type badInput struct {
 	spec string
 	// grant is client credentials unless consent is set: then a person connects first.
 	consent bool
+	// scopes are asked for besides those of OpenID Connect.
+	scopes string
 	// condition and reason that the connection comes to. ready says whether it works all the same.
 	condition, reason string
 	ready             bool
@@ -135,9 +137,14 @@ func badInputs() map[string]badInput {
 			says: []string{"no refresh token", "connect again", "offline_access"},
 		},
 		"other scopes than asked for": {
-			before: token(idp.OtherScopes("openid")), consent: true, ready: true,
+			before: token(idp.OtherScopes("openid")), consent: true, ready: true, scopes: ", reports",
 			condition: v1alpha1.AuthorizedCondition, reason: v1alpha1.ReasonScopesReduced,
-			says: []string{"email", "spec.scopes"},
+			says: []string{"reports", "spec.scopes", "connect again"},
+		},
+		"other scopes than the client asked for": {
+			before: token(idp.OtherScopes("openid")), ready: true, spec: "scopes: [openid, reports]",
+			condition: v1alpha1.AuthorizedCondition, reason: v1alpha1.ReasonScopesReduced,
+			says: []string{"reports", "spec.scopes", "refresh-requested-at"},
 		},
 		"the target belongs to somebody else": {
 			before:    func(w *world) { w.createSecret("taken", map[string]string{"precious": "data"}) },
@@ -213,7 +220,7 @@ func (c badInput) complete(w *world) string {
 		spec = w.inline(spec)
 	}
 	if c.consent {
-		return spec + "\nscopes: [openid, email, offline_access]"
+		return spec + "\nscopes: [openid, email, offline_access" + c.scopes + "]"
 	}
 	return spec + "\ngrant: ClientCredentials"
 }
