@@ -28,7 +28,7 @@ func (p *pass) finalize(ctx context.Context) error {
 		return nil
 	}
 	record, err := p.Store.Get(ctx, p.key)
-	if err != nil && !errors.Is(err, tokenstore.ErrNotFound) && !errors.Is(err, seal.ErrUnsealable) {
+	if err != nil && !unreadable(err) {
 		return err
 	}
 	p.record = record
@@ -48,6 +48,12 @@ func (p *pass) finalize(ctx context.Context) error {
 	before := p.conn.DeepCopy()
 	controllerutil.RemoveFinalizer(p.conn, v1alpha1.Finalizer)
 	return client.IgnoreNotFound(p.Client.Patch(ctx, p.conn, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
+}
+
+// unreadable says that there is no record, or none that this process will ever be able to read:
+// neither holds up a deletion.
+func unreadable(err error) bool {
+	return errors.Is(err, tokenstore.ErrNotFound) || errors.Is(err, tokenstore.ErrUnknownForm) || errors.Is(err, seal.ErrUnsealable)
 }
 
 // disconnectIfRequested acts on the annotation: the grant is revoked, record and target are removed.

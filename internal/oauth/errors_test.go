@@ -125,7 +125,7 @@ func TestRequestsWithoutAnswerAreTold(t *testing.T) {
 		client *oauth.Client
 		kind   oauth.Kind
 	}{
-		{"connection refused", registration(closed.URL, &http.Client{}), oauth.Unreachable},
+		{"connection refused", registration(closed.URL, &http.Client{Transport: http.DefaultTransport}), oauth.Unreachable},
 		{"untrusted certificate", registration(untrusted.URL, &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}}), oauth.Unreachable},
 		{"no such host", registration("http://idp.example", fails(&net.DNSError{Name: sentinel})), oauth.Unreachable},
 		{"a dead idle connection, then none", registration("http://idp.example", retries), oauth.Unreachable},
@@ -133,6 +133,7 @@ func TestRequestsWithoutAnswerAreTold(t *testing.T) {
 		{"no answer in time", registration("http://idp.example", hangs), oauth.Ambiguous},
 		{"blocked by the guard", registration("http://idp.example", fails(blocked{})), oauth.Blocked},
 		{"not an address", registration("http://[::1", &http.Client{}), oauth.Misconfigured},
+		{"no guard", registration(cut.Endpoints.Token, &http.Client{}), oauth.Misconfigured},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ package oauth
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -21,6 +22,9 @@ const (
 	maxRetryAfter = time.Hour
 )
 
+// errUnguarded refuses to fall back on http.DefaultTransport, which nobody guards.
+var errUnguarded = errors.New("the client has no transport")
+
 // recorder is the RoundTripper of one request. It keeps what the callers of http.Client cannot see
 // or x/oauth2 does not tell: whether the request left, and the whole answer.
 type recorder struct {
@@ -35,6 +39,9 @@ type recorder struct {
 
 // RoundTrip sends the request and reads the answer to its end.
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.next == nil {
+		return nil, errUnguarded
+	}
 	// From the moment it has a connection a request counts as sent: later hooks race with a timeout.
 	// net/http takes another connection only where it wrote nothing on the one before.
 	trace := &httptrace.ClientTrace{

@@ -47,12 +47,9 @@ func (c *Client) askToken(ctx context.Context, grantType string, params map[stri
 	return readToken(rec, c.now())
 }
 
+// record has no transport to fall back on: http.DefaultTransport is not guarded.
 func (c *Client) record() *recorder {
-	rec := &recorder{next: c.HTTP.Transport}
-	if rec.next == nil {
-		rec.next = http.DefaultTransport // as http.Client itself does
-	}
-	return rec
+	return &recorder{next: c.HTTP.Transport}
 }
 
 // client never follows a redirect: 307 and 308 would send the secret to another host.

@@ -85,7 +85,7 @@ type Store struct {
 
 // Get returns the live record, or the one the keeper still holds (Pending says so). It fails with
 // ErrNotFound. With seal.ErrUnsealable it returns an empty record nevertheless, which knows what is
-// stored: begun or saved, it takes the unreadable one's place.
+// stored: begun or saved, it takes the unreadable one's place. With ErrUnknownForm it returns none.
 func (s *Store) Get(ctx context.Context, key Key) (*Record, error) {
 	if held := s.keeper.held(key.UID); held != nil {
 		return held, nil

@@ -18,8 +18,9 @@ import (
 // record back would drop what it did not understand.
 const wireVersion = 1
 
-// errWire has no cause: a parser's message may quote the record.
-var errWire = errors.New("the record is not of a form that this version of the operator knows")
+// ErrUnknownForm says that another version of the operator wrote the record. It has no cause: a
+// parser's message may quote the record.
+var ErrUnknownForm = errors.New("the record is not of a form that this version of the operator knows")
 
 // wire is a record's stored form, before it is sealed. It is the only place where tokens leave
 // oauth.Secret to be kept.
@@ -112,7 +113,7 @@ func encode(r *Record) ([]byte, error) {
 func decode(encoded []byte) (*Record, error) {
 	var w wire
 	if err := json.Unmarshal(encoded, &w); err != nil || w.Version != wireVersion {
-		return nil, errWire
+		return nil, ErrUnknownForm
 	}
 	r := &Record{
 		Fingerprint: w.Fingerprint,
