@@ -96,6 +96,7 @@ func refusals() []refusal {
 		{[]string{"publicURL=oauth.example.com"}, "publicURL"},
 		{[]string{publicURL, "replica=3"}, "replica"},
 		{[]string{publicURL, "connectModes={Magic}"}, "connectModes"},
+		{[]string{publicURL, "callback.httpRoute.enabled=true"}, "parentRefs is needed"},
 	}
 }
 
