@@ -22,11 +22,10 @@ const (
 	patienceEach = 30 * time.Millisecond
 	// logTail of the operator, in bytes, is shown when a phase fails.
 	logTail = 4 << 10
-	// scrapeShare keeps /metrics of the operator, which lists every connection, from being the work
-	// that is measured: after a scrape nothing is asked for this many times as long as it took, but
-	// for longestPause at most.
-	scrapeShare  = 10
-	longestPause = time.Second
+	// The operator is looked at this often. It is asked only while it uses no more than idleTime of
+	// CPU in between: its metrics list every connection, and would be the work that is measured.
+	lookEvery = 100 * time.Millisecond
+	idleTime  = tick
 )
 
 // process is the operator during a phase.
@@ -64,7 +63,10 @@ func (p *process) settled(ctx context.Context, connections int) (time.Time, erro
 		return time.Time{}, err
 	}
 	for {
-		asked := time.Now()
+		if err := p.idle(ctx); err != nil {
+			return time.Time{}, fmt.Errorf("the operator does not come to rest: %w", err)
+		}
+		seen := time.Now()
 		page, err := fetch(ctx, p.MetricsURL)
 		if err != nil {
 			return time.Time{}, err
@@ -73,15 +75,26 @@ func (p *process) settled(ctx context.Context, connections int) (time.Time, erro
 		done := total(page, "controller_runtime_reconcile_total", "controller", controller) >= float64(connections)
 		busy := total(page, "workqueue_depth", "name", controller) +
 			total(page, "controller_runtime_active_workers", "controller", controller)
-		answered := time.Now()
 		if done && busy == 0 {
-			return answered, nil
-		}
-		wait := min(max(10*time.Millisecond, scrapeShare*answered.Sub(asked)), longestPause)
-		if err := pause(ctx, wait); err != nil {
-			return time.Time{}, fmt.Errorf("the operator does not come to rest: %w", err)
+			return seen, nil
 		}
 	}
+}
+
+// idle waits until the operator uses hardly any CPU.
+func (p *process) idle(ctx context.Context) error {
+	before, err := cpuTime(p.Pid())
+	for err == nil {
+		if err = pause(ctx, lookEvery); err != nil {
+			break
+		}
+		var now time.Duration
+		if now, err = cpuTime(p.Pid()); err == nil && now-before <= idleTime {
+			return nil
+		}
+		before = now
+	}
+	return err
 }
 
 // allReady waits until the operator has settled with every connection Ready.
