@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -66,6 +67,9 @@ func (f reconcilerFunc) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 }
 
 func (r *ProviderReconciler) reconcile(ctx context.Context, obj providerObject) (ctrl.Result, error) {
+	if r.known(obj) {
+		return ctrl.Result{}, nil
+	}
 	before := obj.DeepCopyObject().(providerObject)
 	resolved, err := r.Resolver.Provider(ctx, obj)
 	retry, err := describeProvider(obj, resolved, err)
@@ -79,6 +83,14 @@ func (r *ProviderReconciler) reconcile(ctx context.Context, obj providerObject) 
 		}
 	}
 	return ctrl.Result{RequeueAfter: retry}, nil
+}
+
+// known says whether the status holds already what there is to find out: a restart asks no issuer.
+func (r *ProviderReconciler) known(obj providerObject) bool {
+	status := obj.ProviderStatus()
+	return status.ObservedGeneration == obj.GetGeneration() &&
+		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ReadyCondition) &&
+		(status.RedirectURI == "" || strings.HasPrefix(status.RedirectURI, r.Resolver.PublicURL+"/"))
 }
 
 // describeProvider writes the status. The error that it returns is none of the provider's.

@@ -13,8 +13,12 @@ import (
 
 // resolve turns what the connection says into a client that can talk to the provider.
 func (p *pass) resolve(ctx context.Context) error {
-	resolved, err := p.Resolver.Connection(ctx, p.conn)
+	resolved, err := p.Resolver.Described(ctx, p.conn)
+	if p.client = resolved; err == nil && !p.atRest() {
+		resolved, err = p.Resolver.Connection(ctx, p.conn)
+	}
 	if err != nil {
+		p.client = nil
 		if cause, ok := errors.AsType[*provider.Error](err); ok && cause.RedirectURI != "" {
 			p.conn.Status.RedirectURI = cause.RedirectURI
 		}
@@ -28,6 +32,18 @@ func (p *pass) resolve(ctx context.Context) error {
 	}
 	return p.done(v1alpha1.ClientResolvedCondition, v1alpha1.ReasonResolved,
 		"client of "+resolved.DisplayName+" is complete")
+}
+
+// atRest says whether a token is held that needs nothing from the provider now.
+func (p *pass) atRest() bool {
+	switch r := p.record; {
+	case r == nil, r.Fingerprint != p.client.Fingerprint, r.Failure != nil, expired(r, p.now):
+		return false
+	case !p.actsForItself() && p.grantMissing() != nil:
+		return false
+	}
+	p.refreshAt = dueAt(p.record, p.schedule())
+	return !p.mustRenew()
 }
 
 // resolveStop gives a provider's error its meaning for the walk.

@@ -14,6 +14,7 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
@@ -33,7 +34,9 @@ func command(args []string) error {
 		return err
 	}
 	ctx := ctrl.SetupSignalHandler()
-	ctrl.SetLogger(o.logger())
+	logger := o.logger()
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger) // client-go's own lines
 	if o.rotate {
 		return rotateKeyset(ctx, o)
 	}

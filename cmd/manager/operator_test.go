@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	awaitPages()
 	code := m.Run()
 	cancel()
 	if err := errors.Join(<-ended, env.Stop()); err != nil {
@@ -99,6 +101,17 @@ func startOperator(ctx context.Context, ended chan<- error) error {
 	ctrl.SetLogger(o.logger())
 	go func() { ended <- run(ctx, o) }()
 	return nil
+}
+
+// awaitPages waits until the operator serves its pages: a test that ends before would cut off its start.
+func awaitPages() {
+	for range 1500 {
+		if response, err := http.Get(publicURL); err == nil {
+			response.Body.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // world is what a test has of its own: a namespace and a provider.

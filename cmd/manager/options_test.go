@@ -4,8 +4,14 @@
 package main
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 func TestAWrongFlagIsNamedWithWhatItCanBe(t *testing.T) {
@@ -32,4 +38,58 @@ func TestAWrongFlagIsNamedWithWhatItCanBe(t *testing.T) {
 			t.Errorf("%s: the error is %v; it does not say %q", wrong, err, says)
 		}
 	}
+}
+
+func TestTheDocumentationHasEveryFlagAndNoOther(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := pflag.NewFlagSet("manager", pflag.ContinueOnError)
+	(&options{}).bind(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !strings.Contains(string(page), "| `--"+f.Name+"` |") {
+			t.Errorf("docs/operations.md has no row for --%s", f.Name)
+		}
+	})
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\|").FindAllStringSubmatch(string(page), -1) {
+		if flags.Lookup(row[1]) == nil {
+			t.Errorf("docs/operations.md has a row for --%s, which does not exist", row[1])
+		}
+	}
+}
+
+func TestTheSecurityModelNamesTestsThatExist(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(names) == 0 {
+		t.Fatal("docs/security.md names no test")
+	}
+	sources := testSources(t)
+	for _, name := range names {
+		if !strings.Contains(sources, "func "+name[1]+"(") {
+			t.Errorf("docs/security.md names %s, which does not exist", name[1])
+		}
+	}
+}
+
+// testSources is the text of all tests of the module.
+func testSources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }

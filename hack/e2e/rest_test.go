@@ -55,8 +55,6 @@ func restIsSilent(t *testing.T, e *evidence) {
 	if diff := cmp.Diff(before, w.awaitRest(t)); diff != "" {
 		t.Errorf("writes after a restart with fresh tokens (+):\n%s", diff)
 	}
-	// A process reads an issuer's metadata once an hour: one document, however many connections.
-	asked[idp.Discovery]++
 	if diff := cmp.Diff(asked, w.providerRequests()); diff != "" {
 		t.Errorf("requests to the provider after a restart with fresh tokens (+):\n%s", diff)
 	}

@@ -89,7 +89,7 @@ func checkEndpoints(resolved *Resolved, s *source) error {
 }
 
 // addClient makes the client's half.
-func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source, d *description, found *metadata) error {
+func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source, d *description, found *metadata, ask bool) error {
 	if s.client == nil {
 		return nil
 	}
@@ -98,7 +98,7 @@ func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source,
 	if err := checkClient(resolved.Authentication, s); err != nil {
 		return err
 	}
-	if s.client.SecretRef != nil {
+	if ask && s.client.SecretRef != nil {
 		var err error
 		var version string
 		if resolved.Secret, version, err = r.clientSecret(ctx, s); err != nil {

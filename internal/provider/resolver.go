@@ -68,7 +68,18 @@ func (r *Resolver) Connection(ctx context.Context, conn *v1alpha1.OAuthConnectio
 	if err != nil {
 		return nil, err
 	}
-	return r.resolve(ctx, s)
+	return r.resolve(ctx, s, true)
+}
+
+// Described is Connection without asking anybody: neither the issuer for its metadata nor the API
+// server for the client's Secret. It is enough while no request is to be made: an issuer that is
+// down must not matter to a token that is fresh.
+func (r *Resolver) Described(ctx context.Context, conn *v1alpha1.OAuthConnection) (*Resolved, error) {
+	s, err := r.connectionSource(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	return r.resolve(ctx, s, false)
 }
 
 // Provider resolves an *OAuthProvider or *ClusterOAuthProvider by itself: its metadata, and its
@@ -78,18 +89,18 @@ func (r *Resolver) Provider(ctx context.Context, obj client.Object) (*Resolved, 
 	if err != nil {
 		return nil, err
 	}
-	return r.resolve(ctx, s)
+	return r.resolve(ctx, s, true)
 }
 
-func (r *Resolver) resolve(ctx context.Context, s *source) (*Resolved, error) {
-	resolved, err := r.complete(ctx, s)
+func (r *Resolver) resolve(ctx context.Context, s *source, ask bool) (*Resolved, error) {
+	resolved, err := r.complete(ctx, s, ask)
 	if cause, ok := errors.AsType[*Error](err); ok {
 		cause.RedirectURI = r.redirectURI(s)
 	}
 	return resolved, err
 }
 
-func (r *Resolver) complete(ctx context.Context, s *source) (*Resolved, error) {
+func (r *Resolver) complete(ctx context.Context, s *source, ask bool) (*Resolved, error) {
 	r.once.Do(r.prepare)
 	if r.err != nil {
 		return nil, unavailable("the built-in tables", r.err)
@@ -99,16 +110,18 @@ func (r *Resolver) complete(ctx context.Context, s *source) (*Resolved, error) {
 		return nil, err
 	}
 	found := &metadata{}
-	if d.spec.Issuer != "" {
+	if ask && d.spec.Issuer != "" {
 		if found, err = r.cache.discovery.lookup(ctx, string(d.spec.Issuer)); err != nil {
 			return nil, undiscovered(err, s, d)
 		}
 	}
 	resolved := &Resolved{Client: r.server(d, found), DisplayName: cmp.Or(s.name, d.displayName), Revision: s.revision, account: d.account}
-	if err := checkEndpoints(resolved, s); err != nil {
-		return nil, err
+	if ask {
+		if err := checkEndpoints(resolved, s); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.addClient(ctx, resolved, s, d, found); err != nil {
+	if err := r.addClient(ctx, resolved, s, d, found, ask); err != nil {
 		return nil, err
 	}
 	resolved.Fingerprint = fingerprint(resolved.ID, d.spec)
