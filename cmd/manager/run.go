@@ -168,7 +168,7 @@ func cacheOptions(o *options) cache.Options {
 		maps.Copy(labelled.Namespaces, served)
 	}
 	return cache.Options{
-		DefaultTransform:  cache.TransformStripManagedFields(),
+		DefaultTransform:  slim,
 		DefaultNamespaces: served,
 		ByObject:          map[client.Object]cache.ByObject{secrets: labelled},
 	}

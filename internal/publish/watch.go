@@ -5,8 +5,8 @@ package publish
 
 import (
 	"context"
-	"maps"
 	"slices"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,10 +83,22 @@ func onlyUsed(used sets.Set[string]) toolscache.TransformFunc {
 		object.SetManagedFields(nil)
 		object.SetFinalizers(nil)
 		object.SetOwnerReferences(slices.DeleteFunc(object.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.Controller == nil || !*o.Controller }))
-		maps.DeleteFunc(object.GetLabels(), drop)
-		maps.DeleteFunc(object.GetAnnotations(), drop)
+		object.SetLabels(shared(object.GetLabels(), drop))
+		object.SetAnnotations(shared(object.GetAnnotations(), drop))
 		return in, nil
 	}
+}
+
+// shared copies what is not dropped. Every object was decoded with texts of its own for the same few
+// keys; the copy has one of each.
+func shared(all map[string]string, drop func(key, value string) bool) map[string]string {
+	kept := map[string]string{}
+	for key, value := range all {
+		if !drop(key, value) {
+			kept[unique.Make(key).Value()] = value
+		}
+	}
+	return kept
 }
 
 // Selector selects Secrets that carry ConnectionLabel.
