@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +37,12 @@ const (
 	baselineMax = 3000
 )
 
+// plainRate is what the plain client reached.
+type plainRate struct {
+	refreshes float64       // per second
+	cpu       time.Duration // per refresh
+}
+
 // plain writes what a refresh writes and does nothing else: with client-go, as the operator's user,
 // to the same objects, in the same kinds of requests.
 type plain struct {
@@ -61,6 +68,10 @@ func (b *bench) baseline(ctx context.Context, r *results) error {
 		return err
 	}
 	half := min(len(p.objects), baselineMax) / 2
+	before, err := cpuTime(os.Getpid())
+	if err != nil {
+		return err
+	}
 	started := time.Now()
 	for _, change := range []bool{true, false} {
 		err := each(ctx, b.concurrency, half, func(ctx context.Context, i int) error {
@@ -70,7 +81,15 @@ func (b *bench) baseline(ctx context.Context, r *results) error {
 			return err
 		}
 	}
-	r.baselines = append(r.baselines, float64(2*half)/time.Since(started).Seconds())
+	took := time.Since(started)
+	after, err := cpuTime(os.Getpid())
+	if err != nil {
+		return err
+	}
+	r.baselines = append(r.baselines, plainRate{
+		refreshes: float64(2*half) / took.Seconds(),
+		cpu:       (after - before) / time.Duration(2*half),
+	})
 	return nil
 }
 
