@@ -111,12 +111,26 @@ const (
 const (
 	// CompletedCondition is True when the attempt connected the account, False when it ended otherwise.
 	CompletedCondition = "Completed"
-	// ReasonPending means that the person has not come back from the provider.
-	ReasonPending = "Pending"
+	// ReasonWaitingForBrowser means that the requester's browser has not come yet.
+	ReasonWaitingForBrowser = "WaitingForBrowser"
+	// ReasonWaitingForProvider means that the person has not come back from the provider.
+	ReasonWaitingForProvider = "WaitingForProvider"
 	// ReasonConnected means that the account was connected.
 	ReasonConnected = "Connected"
+	// ReasonConnectionNotFound means that there is no such connection.
+	ReasonConnectionNotFound = "ConnectionNotFound"
+	// ReasonConnectionNotReady means that the connection's provider or client is not complete.
+	ReasonConnectionNotReady = "ConnectionNotReady"
+	// ReasonNoPersonNeeded means that the connection's client acts for itself.
+	ReasonNoPersonNeeded = "NoPersonNeeded"
+	// ReasonMethodNotAllowed means that the platform team has not switched this way of connecting on.
+	ReasonMethodNotAllowed = "MethodNotAllowed"
 	// ReasonDenied means that the person or the provider said no.
 	ReasonDenied = "Denied"
+	// ReasonAccountNotExpected means that another account consented than spec.expectedAccount.
+	ReasonAccountNotExpected = "AccountNotExpected"
+	// ReasonResponseRefused means that the response does not belong to the attempt.
+	ReasonResponseRefused = "ResponseRefused"
 	// ReasonExchangeFailed means that the provider refused the authorization code or could not be asked.
 	ReasonExchangeFailed = "ExchangeFailed"
 )

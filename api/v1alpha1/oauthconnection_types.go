@@ -12,6 +12,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.provider) || has(self.client)",message="client is needed with an inline provider"
 // +kubebuilder:validation:XValidation:rule="self.grant != 'ClientCredentials' || !has(self.client) || has(self.client.secretRef)",message="grant ClientCredentials needs client.secretRef: a public client has no credentials"
 // +kubebuilder:validation:XValidation:rule="self.grant == 'AuthorizationCode' || !has(self.authorizationParams)",message="authorizationParams belong to grant AuthorizationCode"
+// +kubebuilder:validation:XValidation:rule="self.grant == 'AuthorizationCode' || (self.redirect == 'Hosted' && !has(self.expectedAccount))",message="redirect and expectedAccount belong to grant AuthorizationCode"
 // +kubebuilder:validation:XValidation:rule="(has(self.secret) && has(self.secret.template) && has(self.secret.template.type) ? self.secret.template.type : 'Opaque') == (has(oldSelf.secret) && has(oldSelf.secret.template) && has(oldSelf.secret.template.type) ? oldSelf.secret.template.type : 'Opaque')",message="secret.template.type cannot be changed: Kubernetes does not change a Secret's type; make another connection"
 type OAuthConnectionSpec struct {
 	// Provider describes the provider inline.
@@ -33,6 +34,13 @@ type OAuthConnectionSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="grant cannot be changed: make another connection"
 	Grant GrantType `json:"grant,omitempty"`
 
+	// Redirect is where the provider sends the person's browser back to. Hosted is the operator's own
+	// callback address. Loopback is kubectl oauth on the person's machine (RFC 8252 section 7.3): no
+	// browser has to reach the operator, and the provider has to know the client as a native app.
+	// +optional
+	// +kubebuilder:default=Hosted
+	Redirect RedirectType `json:"redirect,omitempty"`
+
 	// Scopes are asked for, together with those the provider requires.
 	// +optional
 	// +listType=set
@@ -42,6 +50,13 @@ type OAuthConnectionSpec struct {
 	// AuthorizationParams are added to the authorization request.
 	// +optional
 	AuthorizationParams RequestParams `json:"authorizationParams,omitempty"`
+
+	// ExpectedAccount is the only account that may be connected, as status.account has it. Any other
+	// is refused before anything is stored.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=320
+	ExpectedAccount string `json:"expectedAccount,omitempty"`
 
 	// Refresh overrides the schedule.
 	// +optional
@@ -86,6 +101,17 @@ const (
 	GrantAuthorizationCode GrantType = "AuthorizationCode"
 	// GrantClientCredentials needs none (RFC 6749 section 4.4).
 	GrantClientCredentials GrantType = "ClientCredentials"
+)
+
+// RedirectType says where the provider sends the person's browser back to.
+// +kubebuilder:validation:Enum=Hosted;Loopback
+type RedirectType string
+
+const (
+	// RedirectHosted is the operator's callback address.
+	RedirectHosted RedirectType = "Hosted"
+	// RedirectLoopback is kubectl oauth on the person's machine.
+	RedirectLoopback RedirectType = "Loopback"
 )
 
 // DeletionPolicy says what becomes of a grant.
@@ -179,7 +205,9 @@ type OAuthConnectionStatus struct {
 	// RedirectURI is the address to register with the provider.
 	// +optional
 	RedirectURI string `json:"redirectURI,omitempty"`
-	// AuthorizationURL is where a person starts to consent; only while one is needed.
+	// AuthorizationURL is where a person starts to consent; only while one is needed. It is no
+	// capability, unless the platform team has switched on connect mode Link. Without a way in by
+	// browser alone it is empty: kubectl oauth connect is the way.
 	// +optional
 	AuthorizationURL string `json:"authorizationURL,omitempty"`
 	// Account that consented.

@@ -53,7 +53,7 @@ func attemptName(connection string) string {
 func (s *Server) noteState(ctx context.Context, attempt *v1alpha1.OAuthAuthorization, hash string, expires time.Time) error {
 	attempt.Status.StateHash = hash
 	attempt.Status.ExpiresAt = &metav1.Time{Time: expires}
-	s.setCompleted(attempt, metav1.ConditionUnknown, v1alpha1.ReasonPending, "waiting for the person to come back from the provider")
+	s.setCompleted(attempt, metav1.ConditionUnknown, v1alpha1.ReasonWaitingForProvider, "waiting for the person to come back from the provider")
 	if err := s.Client.Status().Update(ctx, attempt); err != nil {
 		return refuseFor(unavailable, err)
 	}
