@@ -34,6 +34,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/callback"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 	"github.com/oauth-operator/oauth-operator/internal/publish"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
@@ -80,13 +81,13 @@ func run(ctx context.Context, o *options) error {
 
 // wire makes the reconcilers and the callback server.
 func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client, keyring *seal.Keyring, store *tokenstore.Store) error {
-	catalog, err := provider.LoadCatalog()
+	presets, err := catalog.Load()
 	if err != nil {
 		return err
 	}
 	resolver := &provider.Resolver{
 		Reader: mgr.GetClient(), Secrets: live, HTTP: egress.NewClient(o.egress), Policy: o.egress,
-		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: catalog,
+		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: presets,
 	}
 	publisher := &publish.Publisher{Client: live}
 	if o.watchTargets {

@@ -20,6 +20,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 )
 
@@ -143,7 +144,7 @@ func (b *bench) resolver() *provider.Resolver {
 	policy := egress.Policy{AllowHTTP: true, AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	return &provider.Resolver{
 		Reader: b.env.Client, Secrets: b.env.Client, HTTP: egress.NewClient(policy), Policy: policy,
-		PublicURL: publicURL, Namespace: testenv.OperatorNamespace, Clock: clock.RealClock{}, Catalog: &provider.Catalog{},
+		PublicURL: publicURL, Namespace: testenv.OperatorNamespace, Clock: clock.RealClock{}, Catalog: &catalog.Catalog{},
 	}
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
@@ -123,7 +124,7 @@ func newServer(t *testing.T, r *rig) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	catalog, err := provider.LoadCatalog()
+	presets, err := catalog.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func newServer(t *testing.T, r *rig) *Server {
 	s.Store = &tokenstore.Store{Client: live, Namespace: testenv.OperatorNamespace, Keyring: s.Keyring, Holder: t.Name(), Clock: clock.RealClock{}}
 	s.Resolver = &provider.Resolver{
 		Reader: env.Client, Secrets: live, HTTP: egress.NewClient(policy), Policy: policy,
-		PublicURL: s.PublicURL, Namespace: testenv.OperatorNamespace, Clock: clock.RealClock{}, Catalog: catalog,
+		PublicURL: s.PublicURL, Namespace: testenv.OperatorNamespace, Clock: clock.RealClock{}, Catalog: presets,
 	}
 	return s
 }

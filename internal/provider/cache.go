@@ -14,6 +14,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
 // Connections that describe their provider alike share an entry, so these rarely fill. Tenants can
@@ -55,7 +56,7 @@ func newCache(client *http.Client, policy egress.Policy, c clock.PassiveClock) (
 }
 
 // describe is keyed by content: what was written decides, not where.
-func (c *cache) describe(catalog *Catalog, policy egress.Policy, spec *v1alpha1.ProviderSpec, at origin) (*description, error) {
+func (c *cache) describe(presets *catalog.Catalog, policy egress.Policy, spec *v1alpha1.ProviderSpec, at origin) (*description, error) {
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		return nil, unavailable("the provider's description", err)
@@ -66,7 +67,7 @@ func (c *cache) describe(catalog *Catalog, policy egress.Policy, spec *v1alpha1.
 	}
 	d := &description{spec: spec.DeepCopy()}
 	if spec.Preset != "" {
-		if d.spec, d.displayName, err = applyPreset(catalog, spec, at); err != nil {
+		if d.spec, d.displayName, err = applyPreset(presets, spec, at); err != nil {
 			return nil, err
 		}
 	} else if len(spec.Parameters) > 0 {

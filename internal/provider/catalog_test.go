@@ -5,25 +5,25 @@ package provider
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
-func load(t testing.TB) *Catalog {
+func load(t testing.TB) *catalog.Catalog {
 	t.Helper()
-	catalog, err := LoadCatalog()
+	presets, err := catalog.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return catalog
+	return presets
 }
 
 // sample fills every parameter that has no default.
-func sample(entry *Entry) map[string]string {
+func sample(entry *catalog.Entry) map[string]string {
 	values := map[string]string{}
 	for _, p := range entry.Parameters {
 		if p.Default == "" {
@@ -34,14 +34,14 @@ func sample(entry *Entry) map[string]string {
 }
 
 func TestEveryCatalogueFileIsComplete(t *testing.T) {
-	catalog := load(t)
+	presets := load(t)
 	programs, err := newAccounts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range catalog.Names() {
+	for _, name := range presets.Names() {
 		t.Run(name, func(t *testing.T) {
-			entry, _ := catalog.Entry(name)
+			entry, _ := presets.Entry(name)
 			if entry.DisplayName == "" || len(entry.Notes) == 0 || entry.Spec.Account == "" {
 				t.Error("displayName, notes and spec.account are needed")
 			}
@@ -62,12 +62,12 @@ func TestEveryCatalogueFileIsComplete(t *testing.T) {
 }
 
 func TestEveryPresetGivesPublicAddresses(t *testing.T) {
-	catalog := load(t)
-	for _, name := range catalog.Names() {
+	presets := load(t)
+	for _, name := range presets.Names() {
 		t.Run(name, func(t *testing.T) {
-			entry, _ := catalog.Entry(name)
+			entry, _ := presets.Entry(name)
 			spec := &v1alpha1.ProviderSpec{Preset: name, Parameters: sample(entry)}
-			merged, _, err := applyPreset(catalog, spec, origin{})
+			merged, _, err := applyPreset(presets, spec, origin{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,50 +81,13 @@ func TestEveryPresetGivesPublicAddresses(t *testing.T) {
 	}
 }
 
-func TestEveryParameterIsDescribedAndUsed(t *testing.T) {
-	catalog := load(t)
-	for _, name := range catalog.Names() {
-		entry, _ := catalog.Entry(name)
-		addresses := string(entry.Spec.Issuer)
-		if e := entry.Spec.Endpoints; e != nil {
-			addresses += string(e.Authorization + e.Token + e.Revocation + e.UserInfo)
-		}
-		for _, p := range entry.Parameters {
-			if p.Description == "" || !strings.Contains(addresses, "{"+p.Name+"}") {
-				t.Errorf("%s: parameter %s is not described or not used", name, p.Name)
-			}
-			if p.Default != "" && !p.allows(p.Default) {
-				t.Errorf("%s: the default of %s is not allowed", name, p.Name)
-			}
-		}
-	}
-}
-
-func TestAParameterNeverLeadsToAnotherHost(t *testing.T) {
-	catalog := load(t)
-	smuggled := []string{
-		"", "evil.com/", "evil.com/x", "a@evil.com", "a#", "a?b", "..", "a/../b", "a..b", "a\\b", "a b", "a\n", "a%2f", "{host}",
-		"https://evil.com", "//evil.com", "a:b@c", "évil.com", "a\x00", ".", "-", strings.Repeat("a", 300),
-	}
-	for _, name := range catalog.Names() {
-		entry, _ := catalog.Entry(name)
-		for _, p := range entry.Parameters {
-			for _, value := range smuggled {
-				if p.allows(value) {
-					t.Errorf("%s: %s takes %q", name, p.Name, value)
-				}
-			}
-		}
-	}
-}
-
 func FuzzParametersKeepTheHost(f *testing.F) {
 	for _, seed := range []string{"a", "evil.com/", "@", "..", "a:1", "common"} {
 		f.Add(seed)
 	}
-	catalog := load(f)
+	presets := load(f)
 	f.Fuzz(func(t *testing.T, value string) {
-		merged, _, err := applyPreset(catalog, &v1alpha1.ProviderSpec{
+		merged, _, err := applyPreset(presets, &v1alpha1.ProviderSpec{
 			Preset: "microsoft-entra", Parameters: map[string]string{"tenant": value},
 		}, origin{})
 		if err != nil {
@@ -135,23 +98,4 @@ func FuzzParametersKeepTheHost(f *testing.F) {
 			t.Fatalf("%q gives %s", value, merged.Endpoints.Token)
 		}
 	})
-}
-
-func TestCatalogueFilesAreReadStrictly(t *testing.T) {
-	for name, raw := range map[string]string{
-		"unknown field":        "displayName: X\nspec: {isuer: https://a.example}",
-		"field twice":          "displayName: X\ndisplayName: Y",
-		"pattern that is none": "parameters: [{name: a, description: b, pattern: '('}]",
-	} {
-		if _, err := parseEntry([]byte(raw)); err == nil {
-			t.Errorf("%s is accepted", name)
-		}
-	}
-}
-
-func TestThePresetsOfThisVersion(t *testing.T) {
-	want := []string{"auth0", "github", "gitlab", "google", "keycloak", "microsoft-entra", "okta"}
-	if got := load(t).Names(); !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
-	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
 // hostile stands for text of a provider that must not be repeated.
@@ -107,7 +108,7 @@ func setup(t testing.TB, p *idp, objects ...client.Object) *env {
 			t.Fatal(err)
 		}
 	}
-	catalog, err := provider.LoadCatalog()
+	presets, err := catalog.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func setup(t testing.TB, p *idp, objects ...client.Object) *env {
 	clock := clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	r := &provider.Resolver{
 		Reader: kube, Secrets: kube, PublicURL: "https://operator.example/", Namespace: "oauth-operator",
-		Clock: clock, Catalog: catalog, HTTP: egress.NewClient(egress.Policy{}),
+		Clock: clock, Catalog: presets, HTTP: egress.NewClient(egress.Policy{}),
 	}
 	if p != nil {
 		r.Policy = p.policy()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
 // maxShown bounds what of a spec is repeated in a message.
@@ -97,12 +98,12 @@ func mergeParams(base, over map[string]string) map[string]string {
 }
 
 // applyPreset returns spec laid over the preset it names, with every placeholder filled in.
-func applyPreset(catalog *Catalog, spec *v1alpha1.ProviderSpec, at origin) (*v1alpha1.ProviderSpec, string, error) {
-	entry, found := catalog.Entry(spec.Preset)
+func applyPreset(presets *catalog.Catalog, spec *v1alpha1.ProviderSpec, at origin) (*v1alpha1.ProviderSpec, string, error) {
+	entry, found := presets.Entry(spec.Preset)
 	if !found {
 		return nil, "", at.errorf(v1alpha1.ReasonProviderInvalid, "preset",
 			"there is no preset %q; use one of %s, or describe the provider by issuer or endpoints",
-			printable(spec.Preset, maxShown), strings.Join(catalog.Names(), ", "))
+			printable(spec.Preset, maxShown), strings.Join(presets.Names(), ", "))
 	}
 	merged := merge(&entry.Spec, spec)
 	if merged.Endpoints == nil {
@@ -114,7 +115,7 @@ func applyPreset(catalog *Catalog, spec *v1alpha1.ProviderSpec, at origin) (*v1a
 		&merged.Issuer, &merged.Endpoints.Authorization, &merged.Endpoints.Token,
 		&merged.Endpoints.Revocation, &merged.Endpoints.UserInfo,
 	}
-	if err := entry.fill(addresses, spec.Parameters, at); err != nil {
+	if err := fill(entry, addresses, spec.Parameters, at); err != nil {
 		return nil, "", err
 	}
 	return merged, entry.DisplayName, nil
@@ -122,11 +123,11 @@ func applyPreset(catalog *Catalog, spec *v1alpha1.ProviderSpec, at origin) (*v1a
 
 // fill replaces {name} by the parameter's value or default. A parameter that no address mentions
 // any more, because the spec replaced that address, need not be given.
-func (e *Entry) fill(addresses []*v1alpha1.EndpointURL, values map[string]string, at origin) error {
+func fill(e *catalog.Entry, addresses []*v1alpha1.EndpointURL, values map[string]string, at origin) error {
 	for name := range values {
-		if !slices.ContainsFunc(e.Parameters, func(p Parameter) bool { return p.Name == name }) {
+		if _, declared := e.Parameter(name); !declared {
 			return at.errorf(v1alpha1.ReasonProviderInvalid, "parameters",
-				"the preset has no parameter %q; %s", printable(name, maxShown), e.declared())
+				"the preset has no parameter %q; %s", printable(name, maxShown), e.Declared())
 		}
 	}
 	for i := range e.Parameters {
@@ -142,7 +143,7 @@ func (e *Entry) fill(addresses []*v1alpha1.EndpointURL, values map[string]string
 		case value == "":
 			return at.errorf(v1alpha1.ReasonProviderInvalid, "parameters."+p.Name,
 				"the preset needs a value: %s", p.Description)
-		case !p.allows(value):
+		case !p.Allows(value):
 			return at.errorf(v1alpha1.ReasonProviderInvalid, "parameters."+p.Name,
 				"%q is not a value it can have: %s", printable(value, maxShown), p.Description)
 		}
@@ -151,21 +152,4 @@ func (e *Entry) fill(addresses []*v1alpha1.EndpointURL, values map[string]string
 		}
 	}
 	return nil
-}
-
-func (e *Entry) declared() string {
-	if len(e.Parameters) == 0 {
-		return "it has none"
-	}
-	names := make([]string, 0, len(e.Parameters))
-	for _, p := range e.Parameters {
-		names = append(names, p.Name)
-	}
-	return "it has " + strings.Join(names, ", ")
-}
-
-// allows holds a value to the parameter's pattern and, whatever a catalogue file's pattern says, to
-// characters that cannot end a host or a path segment.
-func (p *Parameter) allows(value string) bool {
-	return p.matches.MatchString(value) && plain(value, "._~:-") && !strings.Contains(value, "..")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
 // Resolver finds out what a connection's provider and client are. Its fields are set before the
@@ -36,7 +37,7 @@ type Resolver struct {
 	// Clock tells the time; nil means the real one.
 	Clock clock.PassiveClock
 	// Catalog holds the presets.
-	Catalog *Catalog
+	Catalog *catalog.Catalog
 
 	once  sync.Once
 	cache *cache

@@ -1,13 +1,14 @@
 // Copyright The oauth-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package provider
+// Package catalog is the presets of well-known providers: one file each, for the operator, which
+// lays connections over them, and for kubectl oauth, which shows them.
+package catalog
 
 import (
 	"embed"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
 
-//go:embed catalog/*.yaml
+//go:embed *.yaml
 var files embed.FS
 
 // defaultPattern is a host name or one segment of a path: nothing that could lead to another host.
@@ -54,19 +55,19 @@ type Parameter struct {
 	matches *regexp.Regexp
 }
 
-// LoadCatalog reads the built-in files.
-func LoadCatalog() (*Catalog, error) {
-	names, err := files.ReadDir("catalog")
+// Load reads the built-in files.
+func Load() (*Catalog, error) {
+	names, err := files.ReadDir(".")
 	if err != nil {
 		return nil, err
 	}
 	c := &Catalog{entries: map[string]*Entry{}}
 	for _, file := range names {
-		raw, err := files.ReadFile(path.Join("catalog", file.Name()))
+		raw, err := files.ReadFile(file.Name())
 		if err != nil {
 			return nil, err
 		}
-		entry, err := parseEntry(raw)
+		entry, err := parse(raw)
 		if err != nil {
 			return nil, fmt.Errorf("catalogue file %s: %w", file.Name(), err)
 		}
@@ -75,7 +76,7 @@ func LoadCatalog() (*Catalog, error) {
 	return c, nil
 }
 
-func parseEntry(raw []byte) (*Entry, error) {
+func parse(raw []byte) (*Entry, error) {
 	entry := &Entry{}
 	if err := yaml.UnmarshalStrict(raw, entry); err != nil {
 		return nil, err
@@ -101,4 +102,36 @@ func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.entries)) 
 func (c *Catalog) Entry(name string) (*Entry, bool) {
 	entry, found := c.entries[name]
 	return entry, found
+}
+
+// Parameter finds a parameter by its name.
+func (e *Entry) Parameter(name string) (*Parameter, bool) {
+	for i := range e.Parameters {
+		if e.Parameters[i].Name == name {
+			return &e.Parameters[i], true
+		}
+	}
+	return nil, false
+}
+
+// Declared says in words which parameters there are.
+func (e *Entry) Declared() string {
+	if len(e.Parameters) == 0 {
+		return "it has none"
+	}
+	names := make([]string, 0, len(e.Parameters))
+	for _, p := range e.Parameters {
+		names = append(names, p.Name)
+	}
+	return "it has " + strings.Join(names, ", ")
+}
+
+// plain is what a value is made of, whatever a file's pattern says: nothing that could end a host or a
+// segment of a path.
+const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-"
+
+// Allows holds a value to the parameter's pattern, and to what can never lead to another host.
+func (p *Parameter) Allows(value string) bool {
+	foreign := func(r rune) bool { return !strings.ContainsRune(plain, r) }
+	return p.matches.MatchString(value) && !strings.ContainsFunc(value, foreign) && !strings.Contains(value, "..")
 }

@@ -1,0 +1,75 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func load(t *testing.T) *Catalog {
+	t.Helper()
+	presets, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return presets
+}
+
+func TestEveryParameterIsDescribedAndUsed(t *testing.T) {
+	presets := load(t)
+	for _, name := range presets.Names() {
+		entry, _ := presets.Entry(name)
+		addresses := string(entry.Spec.Issuer)
+		if e := entry.Spec.Endpoints; e != nil {
+			addresses += string(e.Authorization + e.Token + e.Revocation + e.UserInfo)
+		}
+		for _, p := range entry.Parameters {
+			if p.Description == "" || !strings.Contains(addresses, "{"+p.Name+"}") {
+				t.Errorf("%s: parameter %s is not described or not used", name, p.Name)
+			}
+			if p.Default != "" && !p.Allows(p.Default) {
+				t.Errorf("%s: the default of %s is not allowed", name, p.Name)
+			}
+		}
+	}
+}
+
+func TestAParameterNeverLeadsToAnotherHost(t *testing.T) {
+	presets := load(t)
+	smuggled := []string{
+		"", "evil.com/", "evil.com/x", "a@evil.com", "a#", "a?b", "..", "a/../b", "a..b", "a\\b", "a b", "a\n", "a%2f", "{host}",
+		"https://evil.com", "//evil.com", "a:b@c", "évil.com", "a\x00", ".", "-", strings.Repeat("a", 300),
+	}
+	for _, name := range presets.Names() {
+		entry, _ := presets.Entry(name)
+		for _, p := range entry.Parameters {
+			for _, value := range smuggled {
+				if p.Allows(value) {
+					t.Errorf("%s: %s takes %q", name, p.Name, value)
+				}
+			}
+		}
+	}
+}
+
+func TestCatalogueFilesAreReadStrictly(t *testing.T) {
+	for name, raw := range map[string]string{
+		"unknown field":        "displayName: X\nspec: {isuer: https://a.example}",
+		"field twice":          "displayName: X\ndisplayName: Y",
+		"pattern that is none": "parameters: [{name: a, description: b, pattern: '('}]",
+	} {
+		if _, err := parse([]byte(raw)); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func TestThePresetsOfThisVersion(t *testing.T) {
+	want := []string{"auth0", "github", "gitlab", "google", "keycloak", "microsoft-entra", "okta"}
+	if got := load(t).Names(); !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
