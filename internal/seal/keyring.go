@@ -31,8 +31,15 @@ const (
 	PurposeRecord Purpose = "record"
 	// PurposeFlow is for the cookie that carries one authorization flow.
 	PurposeFlow Purpose = "flow"
+	// PurposeBrowser is for the cookie that tells one browser from all others; the subject is the
+	// OAuthAuthorization's UID.
+	PurposeBrowser Purpose = "browser"
 	// PurposeTicket is for the capability in a Link mode address.
 	PurposeTicket Purpose = "ticket"
+	// PurposeSignIn is for the cookie that carries one sign-in to the operator's own pages.
+	PurposeSignIn Purpose = "sign-in"
+	// PurposeSession is for the cookie of a person who is signed in.
+	PurposeSession Purpose = "session"
 )
 
 // ErrUnsealable says that a text was not sealed by this keyset for this purpose and subject, or was
