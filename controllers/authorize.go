@@ -67,6 +67,8 @@ func (p *pass) grantMissing() *stop {
 		return p.reauthorize("issuer, endpoints or client changed since a person consented, and the old grant is not sent anywhere new")
 	case r.Ended != "":
 		return p.reauthorize("the provider ended the grant (invalid_grant): it was revoked, replaced or has expired")
+	case p.conn.Spec.ExpectedAccount != "" && p.conn.Spec.ExpectedAccount != r.Account:
+		return p.reauthorize(fmt.Sprintf("account %q is connected, and spec.expectedAccount is %q", r.Account, p.conn.Spec.ExpectedAccount))
 	case len(without(p.client.Scopes, r.RequestedScopes)) > 0:
 		return p.reauthorize("scopes were added since a person consented: " + strings.Join(without(p.client.Scopes, r.RequestedScopes), ", "))
 	case !renewable(r) && expired(r, p.now):
@@ -81,11 +83,23 @@ func (p *pass) reauthorize(why string) *stop {
 
 // howToConnect is the next command of everybody who waits for a person.
 func (p *pass) howToConnect() string {
-	if p.Links.Lifetime == 0 {
+	modes := p.Starts.Modes
+	name, namespace := p.conn.Name, p.conn.Namespace
+	loopback := p.conn.Spec.Redirect == v1alpha1.RedirectLoopback
+	var ways []string
+	if modes.Pairing {
+		ways = append(ways, fmt.Sprintf("kubectl oauth connect %s -n %s", name, namespace))
+	}
+	if modes.PairingCode && !loopback {
+		ways = append(ways, fmt.Sprintf("from a machine without a browser: kubectl oauth connect %s -n %s --code", name, namespace))
+	}
+	if (modes.Link > 0 || modes.SignIn) && !loopback {
+		ways = append(ways, fmt.Sprintf("open the address that this prints: kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'", namespace, name))
+	}
+	if len(ways) == 0 {
 		return "no way to connect is open: ask the platform team to switch one on (--connect-mode; connectModes of the chart)"
 	}
-	return fmt.Sprintf("open the address that this prints: kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'",
-		p.conn.Namespace, p.conn.Name)
+	return strings.Join(ways, "; or ")
 }
 
 // actsForItself says that no person consents to what the client gets.

@@ -32,8 +32,8 @@ type ConnectionReconciler struct {
 	Events    recorder.EventRecorder
 	Metrics   *Metrics
 	Clock     clock.PassiveClock
-	// Links makes the addresses where a person starts to consent.
-	Links Links
+	// Starts says how a person starts to consent.
+	Starts Starts
 	// Concurrency is how many connections are worked on at the same time.
 	Concurrency int
 }

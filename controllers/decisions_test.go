@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
@@ -300,7 +301,7 @@ func TestAnAddressToStartAtFollowsThePublicURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := walkAt(noon, func(p *pass) { p.personNeeded = true })
-	p.Links = Links{Keyring: keyring, PublicURL: "https://old.example.com", Lifetime: time.Hour}
+	p.Starts = Starts{Keyring: keyring, PublicURL: "https://old.example.com", Modes: connect.Modes{Link: time.Hour}}
 	look := func() string {
 		address, err := p.startAddress(t.Context())
 		if err != nil {
@@ -312,7 +313,7 @@ func TestAnAddressToStartAtFollowsThePublicURL(t *testing.T) {
 	if first := look(); look() != first {
 		t.Error("each look makes another address")
 	}
-	p.Links.PublicURL = "https://new.example.com"
+	p.Starts.PublicURL = "https://new.example.com"
 	if address := look(); !strings.HasPrefix(address, "https://new.example.com/connect/team-a/github?ticket=") {
 		t.Errorf("people are still sent to %s", address)
 	}

@@ -19,11 +19,16 @@ import (
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 )
 
-// connectModeLink is the way to connect by an address in status that carries a ticket.
-const connectModeLink = "Link"
+// The ways in which people may connect accounts.
+const (
+	modePairing     = "Pairing"
+	modePairingCode = "PairingCode"
+	modeLink        = "Link"
+)
 
 const usage = `manager [flags]                 runs the operator
 manager rotate-keyset [flags]   adds a fresh key to the keyset and makes it primary; only --namespace matters
@@ -80,7 +85,7 @@ func parse(args []string) (*options, error) {
 }
 
 func (o *options) bind(f *pflag.FlagSet) {
-	f.StringVar(&o.publicURL, "public-url", "", "Address of the callback server as browsers see it, such as https://oauth.example.com. Needed.")
+	f.StringVar(&o.publicURL, "public-url", "", "Address of the callback server as browsers see it, such as https://oauth.example.com. Without it only connections with redirect: Loopback can be connected.")
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "The operator's own namespace, where sealed records and the keyset are. The default is $POD_NAMESPACE.")
 	f.StringSliceVar(&o.watchNamespaces, "watch-namespace", nil, "Namespace to serve; repeatable. The default is all.")
 	f.BoolVar(&o.watchTargets, "watch-targets", true, "Watch the metadata of target Secrets, to heal them at once. Needs list and watch on Secrets.")
@@ -94,7 +99,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served.")
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "CIDR of proxies whose X-Forwarded-For is believed; repeatable.")
 	f.IntVar(&o.requestsPerMinute, "requests-per-minute", 120, "How many pages one client address may ask for in a minute, half of them at once. Connecting takes about five.")
-	f.StringSliceVar(&o.connectModes, "connect-mode", nil, "Way in which people may connect accounts; repeatable. Link: status.authorizationURL holds an address with a short-lived ticket.")
+	f.StringSliceVar(&o.connectModes, "connect-mode", []string{modePairing}, "Way in which people may connect accounts; repeatable. Pairing: kubectl oauth connect, with a browser on the same machine. PairingCode: the same with --code, which a browser elsewhere shows and the person types. Link: status.authorizationURL holds an address with a short-lived ticket, which lets in whoever holds it.")
 	f.DurationVar(&o.linkLifetime, "link-lifetime", time.Hour, "How long an address of Link mode is good, at least half of it when it is read.")
 
 	f.BoolVar(&o.allowHTTP, "allow-http", false, "Let providers have http:// addresses. For development only: secrets travel in the clear.")
@@ -121,12 +126,12 @@ func (o *options) complete() error {
 	}
 	o.publicURL = strings.TrimRight(o.publicURL, "/")
 	base, err := url.Parse(o.publicURL)
-	if err != nil || base.Host == "" || o.publicURL != base.Scheme+"://"+base.Host || (base.Scheme != "https" && base.Scheme != "http") {
+	if o.publicURL != "" && (err != nil || base.Host == "" || o.publicURL != base.Scheme+"://"+base.Host || (base.Scheme != "https" && base.Scheme != "http")) {
 		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, without a path, such as https://oauth.example.com", o.publicURL)
 	}
 	for _, mode := range o.connectModes {
-		if mode != connectModeLink {
-			return fmt.Errorf("--connect-mode %q is not known; there is %s", mode, connectModeLink)
+		if known := []string{modePairing, modePairingCode, modeLink}; !slices.Contains(known, mode) {
+			return fmt.Errorf("--connect-mode %q is not known; there are %s", mode, strings.Join(known, ", "))
 		}
 	}
 	if o.linkLifetime < time.Minute {
@@ -162,12 +167,16 @@ func (o *options) completeEgress() (err error) {
 	return nil
 }
 
-// links is the lifetime of Link mode's addresses; zero where the mode is off.
-func (o *options) links() time.Duration {
-	if slices.Contains(o.connectModes, connectModeLink) {
-		return o.linkLifetime
+// modes are the ways in which people may connect accounts.
+func (o *options) modes() connect.Modes {
+	modes := connect.Modes{
+		Pairing:     slices.Contains(o.connectModes, modePairing),
+		PairingCode: slices.Contains(o.connectModes, modePairingCode),
 	}
-	return 0
+	if slices.Contains(o.connectModes, modeLink) {
+		modes.Link = o.linkLifetime
+	}
+	return modes
 }
 
 func prefixes(flag string, texts []string) ([]netip.Prefix, error) {

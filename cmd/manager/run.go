@@ -32,6 +32,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/controllers"
 	"github.com/oauth-operator/oauth-operator/internal/callback"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
@@ -103,19 +104,22 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	connections := &controllers.ConnectionReconciler{
 		Client: mgr.GetClient(), Resolver: resolver, Store: store, Publisher: publisher,
 		Events: mgr.GetEventRecorder("oauth-operator"), Metrics: counters, Clock: clock.RealClock{},
-		Links:       controllers.Links{Keyring: keyring, PublicURL: o.publicURL, Lifetime: o.links()},
+		Starts:      controllers.Starts{Modes: o.modes(), Keyring: keyring, PublicURL: o.publicURL},
 		Concurrency: o.concurrency,
 	}
-	pages := &callback.Server{
+	attempts := &connect.Attempts{
 		Connections: mgr.GetClient(), Client: live, Resolver: resolver, Store: store, Keyring: keyring,
 		Clock: clock.RealClock{}, Events: mgr.GetEventRecorder("oauth-operator"),
-		Metrics: callback.NewMetrics(metrics.Registry), PublicURL: o.publicURL,
+		Metrics: connect.NewMetrics(metrics.Registry), Modes: o.modes(),
+	}
+	pages := &callback.Server{
+		Attempts: attempts, Authorizations: mgr.GetClient(), PublicURL: o.publicURL,
 		Limits: callback.Limits{PerMinute: o.requestsPerMinute, Burst: max(o.requestsPerMinute/2, 1), TrustedProxies: o.proxies},
 	}
 	server := &pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}
 	return errors.Join(
 		connections.SetupWithManager(ctx, mgr),
-		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}).SetupWithManager(mgr),
+		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Attempts: attempts, PublicURL: o.publicURL, Clock: clock.RealClock{}}).SetupWithManager(mgr),
 		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
 		mgr.Add(server),
 		mgr.AddReadyzCheck("callback", server.ready),

@@ -15,6 +15,8 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
 func TestAPersonConnectsAnAccount(t *testing.T) {
@@ -24,7 +26,7 @@ func TestAPersonConnectsAnAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, page, connected)
+	expect(t, page, connect.Connected)
 	for _, words := range []string{"alice@example.com", "kubectl -n " + r.conn.Namespace + " get oauthconnection github", "close this window"} {
 		if !strings.Contains(page.Body, words) {
 			t.Errorf("the page does not say %q", words)
@@ -57,7 +59,7 @@ func TestAPersonConnectsAnAccount(t *testing.T) {
 	if event := <-r.events.Events; event != "Normal AccountConnected an account was connected" {
 		t.Errorf("event %q", event)
 	}
-	if r.counted(outcomeStarted) != 1 || r.counted(outcomeConnected) != 1 || r.counted(outcomeRejected) != 0 {
+	if r.counted("started") != 1 || r.counted("connected") != 1 || r.counted("rejected") != 0 {
 		t.Error("the counters are wrong")
 	}
 }
@@ -111,26 +113,26 @@ func TestADeniedConsentClosesTheAttempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, page, denied)
+	expect(t, page, connect.Denied)
 	completed := meta.FindStatusCondition(r.attempts(t)[0].Status.Conditions, v1alpha1.CompletedCondition)
 	if completed == nil || completed.Status != metav1.ConditionFalse || completed.Reason != v1alpha1.ReasonDenied {
 		t.Errorf("the attempt says %+v", completed)
 	}
-	if r.idp.Count(idp.Token) != 0 || r.record(t, r.conn) != nil || r.counted(outcomeDenied) != 1 {
+	if r.idp.Count(idp.Token) != 0 || r.record(t, r.conn) != nil || r.counted("denied") != 1 {
 		t.Error("a denied consent has led to a token request")
 	}
-	if event := <-r.events.Events; event != "Warning AuthorizationFailed The consent was denied" {
+	if event := <-r.events.Events; event != "Warning AuthorizationFailed the consent was denied" {
 		t.Errorf("event %q", event)
 	}
 }
 
 func TestErrorsOfTheProviderAreFixedTexts(t *testing.T) {
 	for code, want := range map[string]notice{
-		"invalid_scope":           requestRefused,
-		"server_error":            providerFailed,
-		"temporarily_unavailable": providerFailed,
-		"login_required":          denied,
-		"<script>alert(1)":        providerFailed,
+		"invalid_scope":           connect.RequestRefused,
+		"server_error":            connect.ProviderFailed,
+		"temporarily_unavailable": connect.ProviderFailed,
+		"login_required":          connect.Denied,
+		"<script>alert(1)":        connect.ProviderFailed,
 	} {
 		r := newRig(t)
 		b := &idp.Browser{}
@@ -153,15 +155,15 @@ func TestAFailedExchangeSaysWhoseFaultItIs(t *testing.T) {
 		fault idp.Fault
 		want  notice
 	}{
-		"code refused":     {idp.OAuthError("invalid_grant", 400), codeRefused},
-		"client refused":   {idp.OAuthError("invalid_client", 401), clientRefused},
-		"scope refused":    {idp.OAuthError("invalid_scope", 400), requestRefused},
-		"HTML":             {idp.HTML(502), exchangeFailed},
-		"200 with error":   {idp.ErrorIn200("invalid_grant"), codeRefused},
-		"dropped":          {idp.Drop(), exchangeFailed},
-		"huge":             {idp.HugeBody(1 << 20), exchangeFailed},
-		"redirect":         {idp.Redirect(307, "http://127.0.0.1:1/"), exchangeFailed},
-		"foreign ID token": {idp.Rewrite(func(body map[string]any) { body["id_token"] = "e30.eyJub25jZSI6Im90aGVyIn0.e30" }), foreignToken},
+		"code refused":     {idp.OAuthError("invalid_grant", 400), connect.CodeRefused},
+		"client refused":   {idp.OAuthError("invalid_client", 401), connect.ClientRefused},
+		"scope refused":    {idp.OAuthError("invalid_scope", 400), connect.ExchangeRefused},
+		"HTML":             {idp.HTML(502), connect.ExchangeFailed},
+		"200 with error":   {idp.ErrorIn200("invalid_grant"), connect.CodeRefused},
+		"dropped":          {idp.Drop(), connect.ExchangeFailed},
+		"huge":             {idp.HugeBody(1 << 20), connect.ExchangeFailed},
+		"redirect":         {idp.Redirect(307, "http://127.0.0.1:1/"), connect.ExchangeFailed},
+		"foreign ID token": {idp.Rewrite(func(body map[string]any) { body["id_token"] = "e30.eyJub25jZSI6Im90aGVyIn0.e30" }), connect.ForeignToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -172,10 +174,10 @@ func TestAFailedExchangeSaysWhoseFaultItIs(t *testing.T) {
 			}
 			expect(t, page, row.want)
 			completed := meta.FindStatusCondition(r.attempts(t)[0].Status.Conditions, v1alpha1.CompletedCondition)
-			if completed == nil || completed.Reason != v1alpha1.ReasonExchangeFailed || completed.Message != wordsOf(row.want).Title {
+			if completed == nil || completed.Reason != v1alpha1.ReasonExchangeFailed || completed.Message != row.want.Sentence() {
 				t.Errorf("the attempt says %+v", completed)
 			}
-			if r.record(t, r.conn) != nil || r.idp.Count(idp.Token) != 1 || r.counted(outcomeExchangeFailed) != 1 {
+			if r.record(t, r.conn) != nil || r.idp.Count(idp.Token) != 1 || r.counted("exchange_failed") != 1 {
 				t.Errorf("%d token requests", r.idp.Count(idp.Token))
 			}
 		})
@@ -191,8 +193,8 @@ func TestTwoTabsDoNotDisturbEachOther(t *testing.T) {
 	if n := len(b.Cookies(r.PublicURL)); n != 2 {
 		t.Errorf("%d cookies for two flows", n)
 	}
-	expect(t, open(t, b, first), connected)
-	expect(t, open(t, b, second), connected)
+	expect(t, open(t, b, first), connect.Connected)
+	expect(t, open(t, b, second), connect.Connected)
 	if r.record(t, r.conn) == nil || r.record(t, other) == nil {
 		t.Error("an account is missing")
 	}
@@ -214,7 +216,7 @@ func TestABrowserKeepsFewFlows(t *testing.T) {
 			t.Errorf("a cookie has %d bytes", len(cookie.Value))
 		}
 	}
-	expect(t, open(t, b, last), connected)
+	expect(t, open(t, b, last), connect.Connected)
 }
 
 func TestASavingThatFailsIsSaidAndCatchesUp(t *testing.T) {
@@ -222,7 +224,7 @@ func TestASavingThatFailsIsSaidAndCatchesUp(t *testing.T) {
 	b := &idp.Browser{}
 	address := r.atCallback(t, b, r.conn)
 	r.Store.Client = newOutage(r.Store.Client)
-	expect(t, open(t, b, address), connectedUnsaved)
+	expect(t, open(t, b, address), connect.ConnectedUnsaved)
 	if !r.Store.Pending(r.conn.UID) {
 		t.Fatal("nobody holds the token")
 	}
@@ -242,7 +244,7 @@ func TestWithoutPKCETheVerifierStaysHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, page, connected)
+	expect(t, page, connect.Connected)
 }
 
 func TestStateIsKnownByItsHashOnly(t *testing.T) {

@@ -5,33 +5,39 @@ package callback
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
-	"github.com/oauth-operator/oauth-operator/internal/oauth"
-	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
 // consent is what the page of this name shows.
 type consent struct {
 	Namespace, Name, Provider, ClientID, Secret string
+	// Requester is the user who asks; empty where nobody is known.
+	Requester string
 	// Host is where the person is sent. The provider's name is what the connection's author says.
 	Host   string
 	Scopes []string
+	// Expected is the only account that may consent; empty where any may.
+	Expected string
 	// Connected means that an account is connected now; Account is its name, where it is known.
 	Connected bool
 	Account   string
-	// Ticket goes back with the person's yes.
-	Ticket string
+	// Pass goes back with the person's yes.
+	Pass pass
 }
 
+// pass is what let a visitor in: a ticket, or the proof that kubectl oauth gave. It counts in a form
+// only, so that no link can start by itself.
+type pass struct{ Name, Value string }
+
 // showConsent asks the person, before anything is noted or sent anywhere.
-func (s *Server) showConsent(conn *v1alpha1.OAuthConnection, resolved *provider.Resolved, ticket string) *answer {
+func (s *Server) showConsent(t *connect.Target, requester string, p pass) *answer {
+	conn, resolved := t.Connection, t.Client
 	return &answer{
 		status:     http.StatusOK,
 		page:       "consent.html",
@@ -39,56 +45,43 @@ func (s *Server) showConsent(conn *v1alpha1.OAuthConnection, resolved *provider.
 		data: consent{
 			Namespace: conn.Namespace,
 			Name:      conn.Name,
+			Requester: requester,
 			Provider:  resolved.DisplayName,
 			Host:      host(resolved.Endpoints.Authorization),
 			ClientID:  resolved.ID,
 			Secret:    conn.TargetName(),
 			Scopes:    resolved.Scopes,
+			Expected:  conn.Spec.ExpectedAccount,
 			Connected: meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.AuthorizedCondition),
 			Account:   conn.Status.Account,
-			Ticket:    ticket,
+			Pass:      p,
 		},
 	}
 }
 
 // sendToProvider starts the authorization request of an attempt: state, verifier and nonce go into
 // a cookie of this browser, only the state's hash is noted.
-func (s *Server) sendToProvider(ctx context.Context, v *visit, conn *v1alpha1.OAuthConnection, resolved *provider.Resolved, attempt *v1alpha1.OAuthAuthorization) (*answer, error) {
-	f := flow{
-		Namespace:     conn.Namespace,
-		Attempt:       attempt.Name,
-		AttemptUID:    string(attempt.UID),
-		Connection:    conn.Name,
-		ConnectionUID: string(conn.UID),
-		State:         random(),
-		Verifier:      random(),
-		Nonce:         random(),
-		Path:          resolved.CallbackPath,
-		Fingerprint:   resolved.Fingerprint,
-		Expires:       s.Clock.Now().Add(flowLifetime),
+func (s *Server) sendToProvider(ctx context.Context, v *visit, t *connect.Target, attempt *v1alpha1.OAuthAuthorization) (*answer, error) {
+	f, address, err := s.Start(t, attempt)
+	if err != nil {
+		return nil, err
 	}
-	address := resolved.AuthorizationURL(f.State, f.Verifier, f.Nonce)
-	if address == "" || f.Path == "" {
-		return nil, refuse(notReady)
-	}
-	if err := s.noteState(ctx, attempt, oauth.NewSecret(f.State).Hash(), f.Expires); err != nil {
+	if err := s.Note(ctx, attempt, f); err != nil {
 		return nil, err
 	}
 	if err := s.setFlow(ctx, v, f); err != nil {
 		return nil, err
 	}
-	s.Metrics.count(outcomeStarted)
+	s.Metrics.Started()
 	return &answer{redirect: address}, nil
 }
 
-// randomBytes is the length of state, verifier and nonce before encoding.
-const randomBytes = 32
-
-// random is 256 bits in 43 characters, which PKCE asks of a verifier (RFC 7636 section 4.1).
-func random() string {
-	b := make([]byte, randomBytes)
-	_, _ = rand.Read(b) // never fails
-	return base64.RawURLEncoding.EncodeToString(b)
+// hosted is a connection whose provider sends the browser back to this server.
+func hosted(t *connect.Target) error {
+	if t.Loopback() {
+		return connect.Refuse(connect.PluginNeeded)
+	}
+	return nil
 }
 
 // host is empty where the endpoint is no address: then nobody is sent there either.

@@ -7,21 +7,16 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
-	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
 const (
-	// flowLifetime is how long a person has at the provider.
-	flowLifetime = 10 * time.Minute
 	// maxFlows bounds the flows that one browser has under way. A cookie of a flow has about 1 KiB,
 	// and proxies take 8 KiB of cookies.
 	maxFlows = 5
@@ -31,72 +26,49 @@ const (
 	flowCookie = "oauth-flow-"
 )
 
-// flow is one authorization request. It is sealed into a cookie, so that only the browser that
-// started can come back, and nothing is kept on the server. Each flow has its own cookie: two tabs
-// do not disturb each other.
-type flow struct {
-	Namespace     string    `json:"ns"`
-	Attempt       string    `json:"attempt"` // the OAuthAuthorization
-	AttemptUID    string    `json:"attemptUID"`
-	Connection    string    `json:"conn"`
-	ConnectionUID string    `json:"connUID"`
-	State         string    `json:"state"`
-	Verifier      string    `json:"verifier"`
-	Nonce         string    `json:"nonce"`
-	Path          string    `json:"path"` // of the redirect URI, without PublicURL
-	Fingerprint   string    `json:"fp"`
-	Expires       time.Time `json:"exp"`
-}
-
-func (f *flow) connection() types.NamespacedName {
-	return types.NamespacedName{Namespace: f.Namespace, Name: f.Connection}
-}
-
 // flowID is the part of a cookie's name that finds the flow of a state.
 func flowID(state string) string { return oauth.NewSecret(state).Hash()[:16] }
 
 func (s *Server) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// cookiePrefix binds cookies to this very host where browsers allow it: over https.
-func (s *Server) cookiePrefix() string {
+// cookieName binds a cookie to this very host where browsers allow it: over https.
+func (s *Server) cookieName(name string) string {
 	if s.https() {
-		return "__Host-" + flowCookie
+		return "__Host-" + name
 	}
-	return flowCookie
+	return name
 }
 
-// setFlow seals a flow into a cookie, and clears flows that are over or too many.
-func (s *Server) setFlow(ctx context.Context, v *visit, f flow) error {
+// setFlow seals a flow into a cookie, so that only the browser that started can come back. Each flow
+// has its own: two tabs do not disturb each other. Flows that are over or too many are cleared.
+func (s *Server) setFlow(ctx context.Context, v *visit, f *connect.Flow) error {
 	s.makeRoom(ctx, v)
-	plain, err := json.Marshal(f)
-	if err != nil {
-		return refuseFor(unavailable, err)
-	}
 	id := flowID(f.State)
-	sealed, err := s.Keyring.Seal(seal.PurposeFlow, id, plain)
+	sealed, err := s.SealFlow(f, id)
 	if err != nil {
-		return refuseFor(unavailable, err)
+		return connect.RefuseFor(connect.Unavailable, err)
 	}
-	s.setCookie(v, s.cookiePrefix()+id, base64.RawURLEncoding.EncodeToString(sealed), flowLifetime)
+	s.setCookie(v, s.cookieName(flowCookie+id), base64.RawURLEncoding.EncodeToString(sealed), connect.Lifetime)
 	return nil
 }
 
 // flow opens the cookie of a state. Any cookie that was not sealed for it is as good as none.
-func (s *Server) flow(ctx context.Context, v *visit, id string) (*flow, bool) {
-	cookie, err := v.Cookie(s.cookiePrefix() + id)
+func (s *Server) flow(ctx context.Context, v *visit, id string) (*connect.Flow, bool) {
+	sealed, ok := s.cookie(v, s.cookieName(flowCookie+id))
+	if !ok {
+		return nil, false
+	}
+	return s.OpenFlow(ctx, sealed, id)
+}
+
+// cookie is the content of a cookie of ours.
+func (s *Server) cookie(v *visit, name string) ([]byte, bool) {
+	cookie, err := v.Cookie(name)
 	if err != nil || len(cookie.Value) > maxCookie {
 		return nil, false
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	if err != nil {
-		return nil, false
-	}
-	plain, err := s.Keyring.Unseal(ctx, seal.PurposeFlow, id, sealed)
-	if err != nil {
-		return nil, false
-	}
-	f := &flow{}
-	return f, json.Unmarshal(plain, f) == nil
+	return sealed, err == nil
 }
 
 // makeRoom clears cookies of flows that cannot end well any more, and the oldest of too many.
@@ -107,7 +79,7 @@ func (s *Server) makeRoom(ctx context.Context, v *visit) {
 	}
 	var open []old
 	for _, cookie := range v.Cookies() {
-		id, ours := strings.CutPrefix(cookie.Name, s.cookiePrefix())
+		id, ours := strings.CutPrefix(cookie.Name, s.cookieName(flowCookie))
 		if !ours {
 			continue
 		}
@@ -123,7 +95,9 @@ func (s *Server) makeRoom(ctx context.Context, v *visit) {
 	}
 }
 
-func (s *Server) clearFlow(v *visit, f *flow) { s.clearCookie(v, s.cookiePrefix()+flowID(f.State)) }
+func (s *Server) clearFlow(v *visit, f *connect.Flow) {
+	s.clearCookie(v, s.cookieName(flowCookie+flowID(f.State)))
+}
 
 func (s *Server) clearCookie(v *visit, name string) { s.setCookie(v, name, "", -time.Second) }
 

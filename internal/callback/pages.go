@@ -10,6 +10,8 @@ import (
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
 //go:embed pages
@@ -28,15 +30,31 @@ type answer struct {
 type noticePage struct {
 	words
 	Command string
-	Facts   []fact
+	// Plugin means that Command starts again by itself, instead of printing an address.
+	Plugin bool
+	Facts  []fact
 }
 
 type fact struct{ Name, Value string }
 
 // noticeAnswer is the page of a notice about a connection.
-func noticeAnswer(n notice, about types.NamespacedName) *answer {
+func (s *Server) noticeAnswer(n notice, about types.NamespacedName) *answer {
 	w := wordsOf(n)
-	return &answer{status: w.Status, page: "notice.html", data: &noticePage{words: w, Command: command(w.Next, about)}}
+	return &answer{status: w.Status, page: "notice.html", data: &noticePage{
+		words: w, Command: s.command(w.Next, about), Plugin: s.Modes.Pairing || s.Modes.PairingCode,
+	}}
+}
+
+// resultAnswer is the page of an attempt that was claimed.
+func (s *Server) resultAnswer(r *connect.Result, about types.NamespacedName) *answer {
+	a := s.noticeAnswer(r.Verdict, about)
+	if r.Expected != "" {
+		a.addFact("Expected", r.Expected)
+	}
+	if r.Account != "" {
+		a.addFact("Account", r.Account)
+	}
+	return a
 }
 
 // addFact shows a name and a value.
@@ -59,7 +77,7 @@ func newPages() *pages {
 	}
 	p := &pages{templates: map[string]*template.Template{}, style: string(style)}
 	sheet := template.FuncMap{"style": func() template.CSS { return template.CSS(p.style) }} //nolint:gosec // our own file
-	for _, name := range []string{"consent.html", "notice.html"} {
+	for _, name := range []string{"consent.html", "code.html", "notice.html"} {
 		t := template.New(name).Option("missingkey=error").Funcs(sheet)
 		p.templates[name] = template.Must(t.ParseFS(files, "pages/layout.html", "pages/"+name))
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
 func TestWithoutAGoodTicketAllPagesAreTheSame(t *testing.T) {
@@ -42,12 +44,12 @@ func TestWithoutAGoodTicketAllPagesAreTheSame(t *testing.T) {
 	} {
 		page := open(t, &idp.Browser{}, address)
 		expect(t, page, noTicket)
-		if !strings.Contains(page.Body, "kubectl -n "+r.conn.Namespace+" get oauthconnection ") {
+		if !strings.Contains(page.Body, " -n "+r.conn.Namespace+"<") || !strings.Contains(page.Body, "kubectl oauth connect ") {
 			t.Errorf("%s: the page does not say how to get an address: %s", name, page.Body)
 		}
 	}
-	if r.counted(outcomeRejected) != 9 {
-		t.Errorf("%d visits are counted", r.counted(outcomeRejected))
+	if r.counted("rejected") != 9 {
+		t.Errorf("%d visits are counted", r.counted("rejected"))
 	}
 }
 
@@ -57,7 +59,7 @@ func TestATicketOfAnEarlierConnectionOfTheNameIsRefused(t *testing.T) {
 	if err := env.Client.Delete(t.Context(), r.conn); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, open(t, &idp.Browser{}, start), connectionGone)
+	expect(t, open(t, &idp.Browser{}, start), connect.ConnectionGone)
 }
 
 func TestATicketIsGoodForOneConsent(t *testing.T) {
@@ -75,9 +77,9 @@ func TestConnectionsThatCannotBeConnectedSayWhy(t *testing.T) {
 		change func(*v1alpha1.OAuthConnection)
 		want   notice
 	}{
-		"suspended":    {func(c *v1alpha1.OAuthConnection) { c.Spec.Suspend = true }, connectionSuspended},
-		"no secret":    {func(c *v1alpha1.OAuthConnection) { c.Spec.Client.SecretRef.Name = "missing" }, notReady},
-		"wrong issuer": {func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Issuer += "/other" }, notReady},
+		"suspended":    {func(c *v1alpha1.OAuthConnection) { c.Spec.Suspend = true }, connect.ConnectionSuspended},
+		"no secret":    {func(c *v1alpha1.OAuthConnection) { c.Spec.Client.SecretRef.Name = "missing" }, connect.NotReady},
+		"wrong issuer": {func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Issuer += "/other" }, connect.NotReady},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -107,7 +109,7 @@ func TestAConnectionWhoseClientActsForItselfNeedsNoPerson(t *testing.T) {
 	if err := env.Client.Create(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, open(t, &idp.Browser{}, r.start(t, conn)), noPersonNeeded)
+	expect(t, open(t, &idp.Browser{}, r.start(t, conn)), connect.NoPersonNeeded)
 }
 
 func TestACallbackAfterAChangeOfTheClientIsRefused(t *testing.T) {
@@ -122,7 +124,7 @@ func TestACallbackAfterAChangeOfTheClientIsRefused(t *testing.T) {
 			b := &idp.Browser{}
 			address := r.atCallback(t, b, r.conn)
 			r.update(t, change)
-			expect(t, open(t, b, address), clientChanged)
+			expect(t, open(t, b, address), connect.ClientChanged)
 			r.expectUntouched(t)
 		})
 	}
@@ -141,18 +143,18 @@ func TestForgedAndForeignResponsesConsumeNothing(t *testing.T) {
 		address string
 		want    notice
 	}{
-		"no state":                {b, with(t, address, "state", ""), badResponse},
-		"short state":             {b, with(t, address, "state", "abc"), badResponse},
+		"no state":                {b, with(t, address, "state", ""), connect.BadResponse},
+		"short state":             {b, with(t, address, "state", "abc"), connect.BadResponse},
 		"unknown state":           {b, with(t, address, "state", strings.Repeat("a", 43)), unknownFlow},
-		"state of another flow":   {b, with(t, address, "state", foreignState), badResponse},
-		"two states":              {b, address + "&state=" + foreignState, badResponse},
-		"two codes":               {b, address + "&code=x", badResponse},
-		"no code":                 {b, with(t, address, "code", ""), badResponse},
-		"code and error":          {b, address + "&error=access_denied", badResponse},
-		"another client's path":   {b, strings.Replace(address, "/github?", "/gitlab?", 1), badResponse},
-		"a provider's path":       {b, strings.Replace(address, "/callback/ns/"+r.conn.Namespace+"/github", "/callback/cluster/github", 1), badResponse},
-		"another issuer":          {b, with(t, address, "iss", "https://evil.example"), wrongIssuer},
-		"an issuer with a slash":  {b, with(t, address, "iss", r.idp.Issuer()+"/"), wrongIssuer},
+		"state of another flow":   {b, with(t, address, "state", foreignState), connect.BadResponse},
+		"two states":              {b, address + "&state=" + foreignState, connect.BadResponse},
+		"two codes":               {b, address + "&code=x", connect.BadResponse},
+		"no code":                 {b, with(t, address, "code", ""), connect.BadResponse},
+		"code and error":          {b, address + "&error=access_denied", connect.BadResponse},
+		"another client's path":   {b, strings.Replace(address, "/github?", "/gitlab?", 1), connect.BadResponse},
+		"a provider's path":       {b, strings.Replace(address, "/callback/ns/"+r.conn.Namespace+"/github", "/callback/cluster/github", 1), connect.BadResponse},
+		"another issuer":          {b, with(t, address, "iss", "https://evil.example"), connect.WrongIssuer},
+		"an issuer with a slash":  {b, with(t, address, "iss", r.idp.Issuer()+"/"), connect.WrongIssuer},
 		"no cookie":               {&idp.Browser{}, address, unknownFlow},
 		"an error and no cookie":  {&idp.Browser{}, with(t, address, "code", "", "error", "access_denied"), unknownFlow},
 		"another person's denial": {&idp.Browser{}, with(t, ofOther, "code", "", "error", "access_denied"), unknownFlow},
@@ -161,8 +163,8 @@ func TestForgedAndForeignResponsesConsumeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) { expect(t, page, row.want) })
 	}
 	r.expectUntouched(t)
-	expect(t, open(t, b, address), connected)
-	expect(t, open(t, b, ofOther), connected)
+	expect(t, open(t, b, address), connect.Connected)
+	expect(t, open(t, b, ofOther), connect.Connected)
 }
 
 func TestACookieServesItsOwnFlowOnly(t *testing.T) {
@@ -192,7 +194,7 @@ func TestACookieServesItsOwnFlowOnly(t *testing.T) {
 		}
 	}
 	r.expectUntouched(t)
-	expect(t, open(t, b, address), connected)
+	expect(t, open(t, b, address), connect.Connected)
 }
 
 func TestASecondBrowserCannotFinishWhatTheFirstBegan(t *testing.T) {
@@ -208,8 +210,8 @@ func TestTenMinutesAreEnough(t *testing.T) {
 	r := newRig(t)
 	b := &idp.Browser{}
 	address := r.atCallback(t, b, r.conn)
-	r.clock.SetTime(r.clock.Now().Add(flowLifetime))
-	expect(t, open(t, b, address), flowExpired)
+	r.clock.SetTime(r.clock.Now().Add(connect.Lifetime))
+	expect(t, open(t, b, address), connect.FlowExpired)
 	r.expectUntouched(t)
 }
 
@@ -221,7 +223,7 @@ func TestADeletedAttemptCannotBeFinished(t *testing.T) {
 	if err := env.Client.Delete(t.Context(), &attempt); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, open(t, b, address), flowExpired)
+	expect(t, open(t, b, address), connect.FlowExpired)
 	r.expectUntouched(t)
 }
 
@@ -229,9 +231,9 @@ func TestAMissingIssuerIsRefusedWhereTheProviderPromisedOne(t *testing.T) {
 	r := newRig(t)
 	b := &idp.Browser{}
 	address := r.atCallback(t, b, r.conn) // this provider does, in its metadata
-	expect(t, open(t, b, with(t, address, "iss", "")), wrongIssuer)
+	expect(t, open(t, b, with(t, address, "iss", "")), connect.WrongIssuer)
 	r.expectUntouched(t)
-	expect(t, open(t, b, with(t, address, "iss", r.idp.Issuer())), connected)
+	expect(t, open(t, b, with(t, address, "iss", r.idp.Issuer())), connect.Connected)
 }
 
 func TestReplaysAtThreeReplicasCauseOneExchange(t *testing.T) {
@@ -252,7 +254,7 @@ func TestReplaysAtThreeReplicasCauseOneExchange(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[resp.StatusCode]++
-			if resp.StatusCode != http.StatusOK && title(body) != wordsOf(alreadyUsed).Title {
+			if resp.StatusCode != http.StatusOK && title(body) != wordsOf(connect.AlreadyUsed).Title {
 				t.Errorf("status %d: %s", resp.StatusCode, title(body))
 			}
 		})
@@ -272,7 +274,7 @@ func TestAnotherReplicaFinishesWhatOneBegan(t *testing.T) {
 	address := r.atCallback(t, b, r.conn)
 	restarted := r.serve(t, newServer(t, r))
 	resp, body := get(t, http.MethodGet, strings.Replace(address, r.PublicURL, restarted, 1), b.Cookies(r.PublicURL)...)
-	if resp.StatusCode != http.StatusOK || title(body) != wordsOf(connected).Title {
+	if resp.StatusCode != http.StatusOK || title(body) != wordsOf(connect.Connected).Title {
 		t.Errorf("status %d: %s", resp.StatusCode, title(body))
 	}
 }
@@ -284,8 +286,8 @@ func TestAnOutageAtTheClaimConsumesNothing(t *testing.T) {
 	live := r.Client
 	down := newOutage(live)
 	r.Client = statusOutage{down}
-	expect(t, open(t, b, address), unavailable)
+	expect(t, open(t, b, address), connect.Unavailable)
 	r.expectUntouched(t)
 	r.Client = live
-	expect(t, open(t, b, address), connected)
+	expect(t, open(t, b, address), connect.Connected)
 }

@@ -21,6 +21,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
+
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
 func TestNothingOfARequestIsRepeated(t *testing.T) {
@@ -28,7 +30,7 @@ func TestNothingOfARequestIsRepeated(t *testing.T) {
 	ns := r.conn.Namespace
 	for _, payload := range []string{
 		"<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'-alert(1)-'", "javascript:alert(1)",
-		"{{.Ticket}}", "${7*7}", "</style><svg onload=alert(1)>", "\r\nSet-Cookie: a=b", "%0d%0aX: y", "\u202exss", "xss\x00xss",
+		"{{.Pass}}", "${7*7}", "</style><svg onload=alert(1)>", "\r\nSet-Cookie: a=b", "%0d%0aX: y", "\u202exss", "xss\x00xss",
 	} {
 		escaped := url.QueryEscape(payload)
 		segment := url.PathEscape(payload)
@@ -48,7 +50,7 @@ func TestNothingOfARequestIsRepeated(t *testing.T) {
 			expectHeaders(t, resp.Header)
 			text := body + fmt.Sprint(resp.Header)
 			for _, part := range []string{payload, escaped, segment, "alert(1)", "xss"} {
-				if strings.Contains(text, part) && part != "{{.Ticket}}" || strings.Contains(text, "{{") {
+				if strings.Contains(text, part) && part != "{{.Pass}}" || strings.Contains(text, "{{") {
 					t.Errorf("%s: the answer repeats %q", address, part)
 				}
 			}
@@ -153,8 +155,8 @@ func TestAFloodOfOneAddressIsThrottled(t *testing.T) {
 	if resp, _ := get(t, http.MethodGet, address); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("after a wait: status %d", resp.StatusCode)
 	}
-	if r.counted(outcomeThrottled) != 2 {
-		t.Errorf("%d are counted", r.counted(outcomeThrottled))
+	if r.counted("throttled") != 2 {
+		t.Errorf("%d are counted", r.counted("throttled"))
 	}
 }
 
@@ -262,7 +264,7 @@ func TestOverHTTPSCookiesBelongToThisHostAlone(t *testing.T) {
 		}
 	}
 	back := address + "/oauth/callback/ns/" + r.conn.Namespace + "/github?code=wrong&iss=" + url.QueryEscape(r.idp.Issuer()) + "&state=" + to.Query().Get("state")
-	if _, body := get(t, http.MethodGet, back, c); title(body) != wordsOf(codeRefused).Title {
+	if _, body := get(t, http.MethodGet, back, c); title(body) != wordsOf(connect.CodeRefused).Title {
 		t.Errorf("the way back: %s", title(body))
 	}
 	if resp, _ = get(t, http.MethodGet, address+start.Path); resp.StatusCode != http.StatusNotFound {
@@ -271,12 +273,13 @@ func TestOverHTTPSCookiesBelongToThisHostAlone(t *testing.T) {
 }
 
 func TestEveryNoticeHasItsWords(t *testing.T) {
-	fallback := wordsOf(unavailable)
+	fallback := wordsOf(connect.Unavailable)
 	all := []notice{
-		noTicket, pageNotFound, methodNotAllowed, tooManyRequests, requestTooLarge, crossOrigin, connectionGone,
-		connectionSuspended, noPersonNeeded, notReady, badResponse, unknownFlow, flowExpired, clientChanged, wrongIssuer,
-		alreadyUsed, denied, providerFailed, requestRefused, codeRefused, clientRefused, exchangeFailed, addressBlocked,
-		foreignToken, superseded, notSaved, connected, connectedUnsaved,
+		noAttempt, otherBrowser, connect.PluginNeeded, connect.AccountNotExpected, connect.AccountUnknown, connect.ExchangeRefused,
+		noTicket, pageNotFound, methodNotAllowed, tooManyRequests, requestTooLarge, crossOrigin, connect.ConnectionGone,
+		connect.ConnectionSuspended, connect.NoPersonNeeded, connect.NotReady, connect.BadResponse, unknownFlow, connect.FlowExpired, connect.ClientChanged, connect.WrongIssuer,
+		connect.AlreadyUsed, connect.Denied, connect.ProviderFailed, connect.RequestRefused, connect.CodeRefused, connect.ClientRefused, connect.ExchangeFailed, connect.AddressBlocked,
+		connect.ForeignToken, connect.Superseded, connect.NotSaved, connect.Connected, connect.ConnectedUnsaved,
 	}
 	for _, n := range all {
 		w := wordsOf(n)

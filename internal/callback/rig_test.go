@@ -21,7 +21,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
@@ -31,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
@@ -130,16 +130,20 @@ func newServer(t *testing.T, r *rig) *Server {
 	}
 	policy := egress.Policy{AllowHTTP: true, AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	s := &Server{
-		// The operator reads these from its cache and has no right to get them: the tests' own client
-		// stands for the cache, and is never behind.
-		Connections: env.Client,
-		Client:      live,
-		Clock:       r.clock,
-		Events:      r.events,
-		Limits:      Limits{PerMinute: 100000, Burst: 100000},
+		Attempts: &connect.Attempts{
+			// The operator reads these from its cache and has no right to get them: the tests' own
+			// client stands for the cache, and is never behind.
+			Connections: env.Client,
+			Client:      live,
+			Clock:       r.clock,
+			Events:      r.events,
+			Modes:       connect.Modes{Pairing: true, PairingCode: true, Link: time.Hour},
+		},
+		Authorizations: env.Client,
+		Limits:         Limits{PerMinute: 100000, Burst: 100000},
 	}
 	if r.Server == nil {
-		s.Keyring, s.Metrics = newKeyring(t), NewMetrics(r.registry)
+		s.Keyring, s.Metrics = newKeyring(t), connect.NewMetrics(r.registry)
 	} else {
 		s.Keyring, s.Metrics, s.PublicURL = r.Keyring, r.Metrics, r.PublicURL
 	}
@@ -333,8 +337,18 @@ func (r *rig) expectUntouched(t *testing.T) {
 	}
 }
 
-func (r *rig) counted(o outcome) int {
-	return int(testutil.ToFloat64(r.Metrics.authorizations.WithLabelValues(string(o))))
+// counted reads oauth_operator_authorizations_total.
+func (r *rig) counted(outcome string) int {
+	families, err := r.registry.Gather()
+	if err != nil {
+		return -1
+	}
+	for _, metric := range families[0].Metric {
+		if metric.Label[0].GetValue() == outcome {
+			return int(metric.Counter.GetValue())
+		}
+	}
+	return -1
 }
 
 // with changes parameters of an address; an empty value removes one.

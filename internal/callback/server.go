@@ -13,14 +13,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/oauth-operator/oauth-operator/internal/provider"
-	"github.com/oauth-operator/oauth-operator/internal/seal"
-	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
 const (
@@ -32,17 +28,10 @@ const (
 
 // Server is the callback server. Every replica runs one.
 type Server struct {
-	// Connections reads OAuthConnections, from the cache.
-	Connections client.Reader
-	// Client reads and writes OAuthAuthorizations, live.
-	Client   client.Client
-	Resolver *provider.Resolver
-	Store    *tokenstore.Store
-	Keyring  *seal.Keyring
-	Clock    clock.PassiveClock
-	// Events are written on the connection.
-	Events  events.EventRecorder
-	Metrics *Metrics
+	*connect.Attempts
+	// Authorizations reads OAuthAuthorizations, from the cache: visitors of whom nothing is known must
+	// not cause work at the API server.
+	Authorizations client.Reader
 	// PublicURL is the address of the server as browsers see it: scheme, host and possibly a path.
 	// With scheme https cookies are for https only.
 	PublicURL string
@@ -69,10 +58,13 @@ func (s *Server) Handler() http.Handler {
 	handle := func(pattern string, methods map[string]step) {
 		mux.Handle(pattern, s.serve(pages, limiter, methods))
 	}
-	connect := map[string]step{http.MethodGet: s.link, http.MethodHead: s.link, http.MethodPost: s.followLink}
+	start := func(show, follow step) map[string]step {
+		return map[string]step{http.MethodGet: show, http.MethodHead: show, http.MethodPost: follow}
+	}
 	// A HEAD must not spend a code: link previews send it.
 	callback := map[string]step{http.MethodGet: s.callback}
-	handle("/connect/{namespace}/{name}", connect)
+	handle("/connect/{namespace}/{name}", start(s.link, s.followLink))
+	handle("/authorize/{namespace}/{attempt}", start(s.meet, s.followPaired))
 	handle("/callback/ns/{namespace}/{name}", callback)
 	handle("/callback/provider/{namespace}/{provider}", callback)
 	handle("/callback/cluster/{provider}", callback)
@@ -92,18 +84,22 @@ func (s *Server) serve(pages *pages, limiter *limiter, methods map[string]step) 
 		switch {
 		case !limiter.allow(r):
 			w.Header().Set("Retry-After", strconv.Itoa(limiter.wait()))
-			err = refuse(tooManyRequests)
+			err = connect.Refuse(tooManyRequests)
 		case len(r.URL.Path)+len(r.URL.RawQuery) > maxTarget:
-			err = refuse(requestTooLarge)
+			err = connect.Refuse(requestTooLarge)
 		case len(methods) == 0:
-			err = refuse(pageNotFound)
+			err = connect.Refuse(pageNotFound)
 		case !known:
 			w.Header().Set("Allow", allowed(methods))
-			err = refuse(methodNotAllowed)
+			err = connect.Refuse(methodNotAllowed)
 		case origin.Check(r) != nil:
-			err = refuse(crossOrigin)
+			err = connect.Refuse(crossOrigin)
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			if r.Method == http.MethodPost && v.ParseForm() != nil {
+				err = connect.Refuse(requestTooLarge)
+				break
+			}
 			a, err = run(ctx, v)
 		}
 		if err != nil {
@@ -113,36 +109,23 @@ func (s *Server) serve(pages *pages, limiter *limiter, methods map[string]step) 
 	})
 }
 
-// refusal is a visit that ends before anything was claimed.
-type refusal struct {
-	notice notice
-	// cause goes to the log, never to the page.
-	cause error
-}
-
-func (r *refusal) Error() string { return string(r.notice) }
-
-func refuse(n notice) error { return &refusal{notice: n} }
-
-func refuseFor(n notice, cause error) error { return &refusal{notice: n, cause: cause} }
-
 func (s *Server) refused(ctx context.Context, v *visit, err error) *answer {
-	r, ok := errors.AsType[*refusal](err)
+	r, ok := errors.AsType[*connect.Refusal](err)
 	if !ok {
-		r = &refusal{notice: unavailable, cause: err}
+		r = &connect.Refusal{Verdict: connect.Unavailable, Cause: err}
 	}
-	outcome := outcomeRejected
-	if r.notice == tooManyRequests {
-		outcome = outcomeThrottled
+	if r.Verdict == tooManyRequests {
+		s.Metrics.Throttled()
+	} else {
+		s.Metrics.Rejected()
 	}
-	s.Metrics.count(outcome)
-	logger := log.FromContext(ctx).WithValues("page", r.notice, "connection", v.about)
-	if r.cause != nil {
-		logger.Error(r.cause, "a visitor was refused")
+	logger := log.FromContext(ctx).WithValues("page", r.Verdict, "connection", v.about)
+	if r.Cause != nil {
+		logger.Error(r.Cause, "a visitor was refused")
 	} else {
 		logger.V(1).Info("a visitor was refused")
 	}
-	return noticeAnswer(r.notice, v.about)
+	return s.noticeAnswer(r.Verdict, v.about)
 }
 
 // typed is the connection that the path speaks of, where both names have the form of names.

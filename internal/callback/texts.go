@@ -4,48 +4,28 @@
 package callback
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 )
 
-// notice names a page without a form. Its words are in wordsOf; people see no others.
-type notice string
+// notice names a page without a form: a verdict, or a visit that is refused before there is one. Its
+// words are in wordsOf; people see no others.
+type notice = connect.Verdict
 
 const (
-	noTicket            notice = "noTicket"
-	pageNotFound        notice = "pageNotFound"
-	methodNotAllowed    notice = "methodNotAllowed"
-	tooManyRequests     notice = "tooManyRequests"
-	requestTooLarge     notice = "requestTooLarge"
-	crossOrigin         notice = "crossOrigin"
-	unavailable         notice = "unavailable"
-	connectionGone      notice = "connectionGone"
-	connectionSuspended notice = "connectionSuspended"
-	noPersonNeeded      notice = "noPersonNeeded"
-	notReady            notice = "notReady"
-	badResponse         notice = "badResponse"
-	unknownFlow         notice = "unknownFlow"
-	flowExpired         notice = "flowExpired"
-	clientChanged       notice = "clientChanged"
-	wrongIssuer         notice = "wrongIssuer"
-	alreadyUsed         notice = "alreadyUsed"
-	denied              notice = "denied"
-	providerFailed      notice = "providerFailed"
-	requestRefused      notice = "requestRefused"
-	codeRefused         notice = "codeRefused"
-	clientRefused       notice = "clientRefused"
-	exchangeFailed      notice = "exchangeFailed"
-	addressBlocked      notice = "addressBlocked"
-	foreignToken        notice = "foreignToken"
-	superseded          notice = "superseded"
-	notSaved            notice = "notSaved"
-	connected           notice = "connected"
-	connectedUnsaved    notice = "connectedUnsaved"
+	noTicket         notice = "noTicket"
+	pageNotFound     notice = "pageNotFound"
+	methodNotAllowed notice = "pageMethodNotAllowed"
+	tooManyRequests  notice = "tooManyRequests"
+	requestTooLarge  notice = "requestTooLarge"
+	crossOrigin      notice = "crossOrigin"
+	unknownFlow      notice = "unknownFlow"
+	noAttempt        notice = "noAttempt"
+	otherBrowser     notice = "otherBrowser"
 )
 
 // next is what a page tells the person to do.
@@ -69,13 +49,15 @@ type words struct {
 // wordsOf is every text that people may see, but for the consent page.
 func wordsOf(n notice) words {
 	switch n {
-	case connected, connectedUnsaved, superseded:
+	case connect.Connected, connect.ConnectedUnsaved, connect.Superseded:
 		return goodWords(n)
-	case denied, providerFailed, requestRefused, codeRefused, clientRefused, exchangeFailed, addressBlocked, foreignToken, notSaved:
+	case connect.Denied, connect.ProviderFailed, connect.RequestRefused, connect.CodeRefused, connect.ClientRefused, connect.ExchangeFailed, connect.AddressBlocked, connect.ForeignToken, connect.NotSaved,
+		connect.ExchangeRefused, connect.AccountNotExpected, connect.AccountUnknown, connect.Interrupted:
 		return failureWords(n)
-	case badResponse, unknownFlow, flowExpired, clientChanged, wrongIssuer, alreadyUsed:
+	case connect.BadResponse, unknownFlow, noAttempt, otherBrowser, connect.FlowExpired, connect.ClientChanged, connect.WrongIssuer, connect.AlreadyUsed:
 		return arrivalWords(n)
-	case noTicket, connectionGone, connectionSuspended, noPersonNeeded, notReady:
+	case noTicket, connect.ConnectionGone, connect.ConnectionSuspended, connect.NoPersonNeeded, connect.NotReady,
+		connect.PluginNeeded, connect.MethodNotAllowed:
 		return startWords(n)
 	}
 	return requestWords(n)
@@ -83,11 +65,11 @@ func wordsOf(n notice) words {
 
 func goodWords(n notice) words {
 	switch n {
-	case connectedUnsaved:
+	case connect.ConnectedUnsaved:
 		return words{http.StatusOK, "good", "The account is connected", []string{
 			"The token is being saved: the cluster's API server does not answer at the moment. The operator holds the token until it does.",
 			"You can close this window."}, look}
-	case superseded:
+	case connect.Superseded:
 		return words{http.StatusConflict, "plain", "Somebody else connected an account meanwhile", []string{
 			"That consent was given later than yours, so it is the one that is kept.",
 			"You can close this window."}, look}
@@ -101,25 +83,31 @@ func goodWords(n notice) words {
 func failureWords(n notice) words {
 	const nothing = "No account was connected. What was connected before stays."
 	switch n {
-	case denied:
+	case connect.Denied:
 		return words{http.StatusOK, "plain", "The consent was denied", []string{nothing}, startAgain}
-	case requestRefused:
+	case connect.AccountNotExpected:
+		return words{http.StatusForbidden, "bad", "Another account is expected here", []string{
+			nothing, "The connection says which account may be connected. Sign out at the provider, or open a private window, and sign in as that one."}, startAgain}
+	case connect.AccountUnknown:
+		return words{http.StatusBadGateway, "bad", "The provider did not say which account this is", []string{
+			nothing, "The connection expects one account, and the provider's answer names none. Scopes such as openid and email usually help."}, describe}
+	case connect.RequestRefused, connect.ExchangeRefused:
 		return words{http.StatusBadGateway, "bad", "The provider refused the request", []string{
 			nothing, "Scopes, redirect address or client are not as the provider has them registered."}, describe}
-	case codeRefused:
+	case connect.CodeRefused:
 		return words{http.StatusBadGateway, "bad", "The provider did not accept its own code", []string{
 			nothing, "Codes are good for a short time and for one use. Starting again usually helps."}, startAgain}
-	case clientRefused:
+	case connect.ClientRefused:
 		return words{http.StatusBadGateway, "bad", "The provider refused the client's credentials", []string{
 			nothing, "Client id, client secret or the way of authentication are not as the provider has them registered."}, describe}
-	case addressBlocked:
+	case connect.AddressBlocked:
 		return words{http.StatusBadGateway, "bad", "The operator may not connect to the provider", []string{
 			nothing, "The platform team's outbound rules forbid the provider's token endpoint."}, describe}
-	case foreignToken:
+	case connect.ForeignToken:
 		return words{http.StatusBadGateway, "bad", "The provider's answer belongs to another request", []string{nothing}, startAgain}
-	case notSaved:
+	case connect.NotSaved:
 		return words{http.StatusInternalServerError, "bad", "The token could not be saved", []string{nothing}, startAgain}
-	case exchangeFailed:
+	case connect.ExchangeFailed:
 		return words{http.StatusBadGateway, "bad", "The provider gave no usable answer", []string{
 			nothing, "It could not be reached, or failed."}, startAgain}
 	}
@@ -133,16 +121,22 @@ func arrivalWords(n notice) words {
 		return words{http.StatusBadRequest, "bad", "This browser did not start this", []string{
 			"The address belongs to another browser, took longer than ten minutes, or was used already.",
 			"Nothing was connected by this visit."}, startAgain}
-	case flowExpired:
+	case noAttempt:
+		return words{http.StatusNotFound, "plain", "This address leads nowhere", []string{
+			"It is not complete, or the attempt that it belongs to has ended. Nothing was connected."}, startAgain}
+	case otherBrowser:
+		return words{http.StatusForbidden, "bad", "This is not the browser that started", []string{
+			"An account is connected in the browser that kubectl oauth has opened, on the machine of the person who asked for it. Nothing was connected by this visit."}, startAgain}
+	case connect.FlowExpired:
 		return words{http.StatusBadRequest, "plain", "Too late", []string{
 			"Connecting an account has to be finished within ten minutes. Nothing was connected."}, startAgain}
-	case clientChanged:
+	case connect.ClientChanged:
 		return words{http.StatusConflict, "bad", "The connection was changed meanwhile", []string{
 			"Its provider or client is not the one you agreed to. Nothing was connected."}, startAgain}
-	case wrongIssuer:
+	case connect.WrongIssuer:
 		return words{http.StatusBadRequest, "bad", "This answer comes from another provider", []string{
 			"It is not the provider you were sent to. Nothing was connected."}, startAgain}
-	case alreadyUsed:
+	case connect.AlreadyUsed:
 		return words{http.StatusConflict, "plain", "This address was used already", []string{
 			"It works once. Whether an account is connected is shown by the connection itself."}, look}
 	}
@@ -153,16 +147,19 @@ func arrivalWords(n notice) words {
 // startWords speak of connections that cannot be connected now.
 func startWords(n notice) words {
 	switch n {
-	case connectionGone:
+	case connect.ConnectionGone:
 		return words{http.StatusNotFound, "bad", "This connection does not exist any more", []string{
 			"It was deleted, or made anew since this address was given out."}, look}
-	case connectionSuspended:
+	case connect.ConnectionSuspended:
 		return words{http.StatusConflict, "plain", "This connection is suspended", []string{
 			"Its owner has set spec.suspend. An account can be connected once that is lifted."}, look}
-	case noPersonNeeded:
+	case connect.NoPersonNeeded:
 		return words{http.StatusConflict, "plain", "This connection needs no person", []string{
 			"Its client acts for itself (grant ClientCredentials)."}, look}
-	case notReady:
+	case connect.PluginNeeded, connect.MethodNotAllowed:
+		return words{http.StatusConflict, "plain", "This connection is connected in another way", []string{
+			"Its provider sends people back to kubectl oauth on their own machine, and nowhere else."}, startAgain}
+	case connect.NotReady:
 		return words{http.StatusServiceUnavailable, "bad", "This connection is not ready to be connected", []string{
 			"Its provider or client is not complete, or the provider does not answer. The conditions say what is missing."}, describe}
 	}
@@ -192,50 +189,21 @@ func requestWords(n notice) words {
 
 // command is what the person types. Names have been looked up or have the form of names; where they
 // are not known, words in capitals stand for them.
-func command(n next, about types.NamespacedName) string {
+func (s *Server) command(n next, about types.NamespacedName) string {
 	namespace, name := about.Namespace, about.Name
 	if name == "" {
 		namespace, name = "NAMESPACE", "NAME"
 	}
 	switch n {
 	case startAgain:
-		return fmt.Sprintf("kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'", namespace, name)
+		if !s.Modes.Pairing && !s.Modes.PairingCode {
+			return fmt.Sprintf("kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'", namespace, name)
+		}
+		return fmt.Sprintf("kubectl oauth connect %s -n %s", name, namespace)
 	case look:
 		return fmt.Sprintf("kubectl -n %s get oauthconnection %s", namespace, name)
 	case describe:
 		return fmt.Sprintf("kubectl -n %s describe oauthconnection %s", namespace, name)
 	}
 	return ""
-}
-
-// providerSaid is the page for an error code of an authorization response (RFC 6749 section 4.1.2.1,
-// OpenID Connect Core section 3.1.2.6). The code itself, and what comes with it, is not shown.
-func providerSaid(code string) notice {
-	switch code {
-	case "access_denied", "consent_required", "interaction_required", "login_required", "account_selection_required":
-		return denied
-	case "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_target",
-		"redirect_uri_mismatch", "application_suspended": // the last two: GitHub
-		return requestRefused
-	}
-	return providerFailed
-}
-
-// exchangeNotice is the page for an error of the token endpoint.
-func exchangeNotice(err error) notice {
-	e, ok := errors.AsType[*oauth.Error](err)
-	if !ok {
-		return exchangeFailed
-	}
-	switch e.Kind {
-	case oauth.Reauthorize:
-		return codeRefused
-	case oauth.ClientRejected:
-		return clientRefused
-	case oauth.Misconfigured:
-		return requestRefused
-	case oauth.Blocked:
-		return addressBlocked
-	}
-	return exchangeFailed
 }

@@ -25,7 +25,10 @@ func (c *Client) AuthorizationURL(state, verifier, nonce string) string {
 	query.Set("response_type", "code")
 	query.Set("client_id", c.ID)
 	query.Set("redirect_uri", c.RedirectURI)
-	query.Set("state", state)
+	query.Del("state")
+	if state != "" {
+		query.Set("state", state)
+	}
 	if len(c.Scopes) > 0 {
 		query.Set("scope", c.scope())
 	}

@@ -111,6 +111,9 @@ func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source,
 		resolved.AuthorizationParams = nil
 		return nil
 	}
+	if err := r.checkRedirect(resolved, s); err != nil {
+		return err
+	}
 	resolved.AuthorizationParams = s.mergedParams(resolved.AuthorizationParams)
 	resolved.CallbackPath = s.callbackPath
 	resolved.RedirectURI = r.redirectURI(s)
@@ -126,9 +129,35 @@ func (s *source) mergedParams(provider map[string]string) map[string]string {
 	return mergeParams(provider, s.authorizationParams)
 }
 
-// redirectURI is empty where no person is sent anywhere.
+// checkRedirect looks at where a connection's provider sends the person back to.
+func (r *Resolver) checkRedirect(resolved *Resolved, s *source) error {
+	refuse := func(text string) error {
+		return origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.redirect", "%s", text)
+	}
+	switch {
+	case s.grant == "":
+	case s.loopback && !resolved.PKCE:
+		// The code passes through the API server, where others may see it: only the verifier keeps it
+		// from being of use to them.
+		return refuse("Loopback needs a provider with PKCE, and this one is described with pkce: None; use Hosted")
+	case !s.loopback && r.PublicURL == "":
+		return refuse("the operator has no public address, which Hosted needs; set redirect: Loopback, or ask the platform team to set one (--public-url; publicURL of the chart)")
+	}
+	return nil
+}
+
+// loopbackHost stands for every port of the person's machine (RFC 8252 section 7.3).
+const loopbackHost = "http://127.0.0.1"
+
+// redirectURI is empty where no person is sent anywhere. With Loopback it lacks the port, which
+// kubectl oauth chooses anew each time.
 func (r *Resolver) redirectURI(s *source) string {
-	if s.client == nil || s.grant == v1alpha1.GrantClientCredentials {
+	switch {
+	case s.client == nil || s.grant == v1alpha1.GrantClientCredentials:
+		return ""
+	case s.loopback:
+		return loopbackHost + s.callbackPath
+	case r.PublicURL == "":
 		return ""
 	}
 	return strings.TrimSuffix(r.PublicURL, "/") + s.callbackPath

@@ -42,6 +42,7 @@ type source struct {
 	shared *v1alpha1.ClusterOAuthProviderSpec
 
 	grant               v1alpha1.GrantType // empty where a provider object is resolved by itself
+	loopback            bool               // the provider's response goes to the person's own machine
 	scopes              []v1alpha1.Scope
 	authorizationParams map[string]string
 }
@@ -71,6 +72,7 @@ func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthCon
 	if s.grant == "" {
 		s.grant = v1alpha1.GrantAuthorizationCode
 	}
+	s.loopback = conn.Spec.Redirect == v1alpha1.RedirectLoopback
 	s.scopes = conn.Spec.Scopes
 	s.authorizationParams = conn.Spec.AuthorizationParams
 	return s, s.permitted()

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
-	"github.com/oauth-operator/oauth-operator/internal/provider"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
@@ -16,49 +18,46 @@ import (
 // link is Link mode's start: whoever holds a ticket may connect. It notes nothing anywhere.
 func (s *Server) link(ctx context.Context, v *visit) (*answer, error) {
 	ticket := v.URL.Query().Get("ticket")
-	conn, resolved, err := s.admit(ctx, v, ticket)
+	target, err := s.admit(ctx, v, ticket)
 	if err != nil {
 		return nil, err
 	}
-	return s.showConsent(conn, resolved, ticket), nil
+	return s.showConsent(target, "", pass{"ticket", ticket}), nil
 }
 
 // followLink is the person's yes to what link has shown.
 func (s *Server) followLink(ctx context.Context, v *visit) (*answer, error) {
-	if err := v.ParseForm(); err != nil {
-		return nil, refuse(requestTooLarge)
-	}
-	conn, resolved, err := s.admit(ctx, v, v.PostForm.Get("ticket"))
+	target, err := s.admit(ctx, v, v.PostForm.Get("ticket"))
 	if err != nil {
 		return nil, err
 	}
-	attempt, err := s.newAttempt(ctx, conn)
+	attempt, err := s.Create(ctx, target.Connection, v1alpha1.PairingLink, "")
 	if err != nil {
 		return nil, err
 	}
-	return s.sendToProvider(ctx, v, conn, resolved, attempt)
+	return s.sendToProvider(ctx, v, target, attempt)
 }
 
 // admit opens a ticket and finds what it is for. Without a good ticket every answer is the same:
 // visitors do not learn which connections exist.
-func (s *Server) admit(ctx context.Context, v *visit, text string) (*v1alpha1.OAuthConnection, *provider.Resolved, error) {
+func (s *Server) admit(ctx context.Context, v *visit, text string) (*connect.Target, error) {
 	ticket, err := s.Keyring.OpenTicket(ctx, text, s.Clock.Now())
-	if err != nil || ticket.Namespace != v.PathValue("namespace") || ticket.Name != v.PathValue("name") {
-		return nil, nil, refuse(noTicket)
+	if !s.Modes.Allows(v1alpha1.PairingLink) || err != nil ||
+		ticket.Namespace != v.PathValue("namespace") || ticket.Name != v.PathValue("name") {
+		return nil, connect.Refuse(noTicket)
 	}
-	conn, err := s.connection(ctx, v.about, ticket.UID)
+	target, err := s.Target(ctx, v.about, types.UID(ticket.UID))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	consent, err := s.consentHeld(ctx, conn)
+	consent, err := s.consentHeld(ctx, target.Connection)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if consent != ticket.Consent {
-		return nil, nil, refuse(noTicket)
+		return nil, connect.Refuse(noTicket)
 	}
-	resolved, err := s.resolve(ctx, conn)
-	return conn, resolved, err
+	return target, hosted(target)
 }
 
 // consentHeld is the UID of the consent in the live record, empty where there is none. A ticket made
@@ -69,7 +68,7 @@ func (s *Server) consentHeld(ctx context.Context, conn *v1alpha1.OAuthConnection
 		return "", nil
 	}
 	if err != nil {
-		return "", refuseFor(unavailable, err)
+		return "", connect.RefuseFor(connect.Unavailable, err)
 	}
 	return string(record.Authorization), nil
 }

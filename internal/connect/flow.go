@@ -1,0 +1,120 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connect
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/seal"
+)
+
+// RandomBytes is the length of state, verifier and nonce before encoding.
+const RandomBytes = 32
+
+// Flow is one authorization request. It is sealed, into a cookie or into the attempt's status, and
+// kept nowhere else.
+type Flow struct {
+	Namespace     string `json:"ns"`
+	Attempt       string `json:"attempt"` // the OAuthAuthorization
+	AttemptUID    string `json:"attemptUID"`
+	Connection    string `json:"conn"`
+	ConnectionUID string `json:"connUID"`
+	// State ties the flow to the attempt. With redirect Loopback it goes nowhere: kubectl oauth has a
+	// state of its own.
+	State       string    `json:"state"`
+	Verifier    string    `json:"verifier"`
+	Nonce       string    `json:"nonce"`
+	Path        string    `json:"path"` // of the redirect URI, without PublicURL
+	RedirectURI string    `json:"redirect"`
+	Fingerprint string    `json:"fp"`
+	Expires     time.Time `json:"exp"`
+}
+
+// Key is the connection's.
+func (f *Flow) Key() types.NamespacedName {
+	return types.NamespacedName{Namespace: f.Namespace, Name: f.Connection}
+}
+
+// Start makes the authorization request of an attempt and the address that carries it. Note makes it
+// the attempt's one.
+func (a *Attempts) Start(t *Target, attempt *v1alpha1.OAuthAuthorization) (*Flow, string, error) {
+	f := &Flow{
+		Namespace:     t.Connection.Namespace,
+		Attempt:       attempt.Name,
+		AttemptUID:    string(attempt.UID),
+		Connection:    t.Connection.Name,
+		ConnectionUID: string(t.Connection.UID),
+		State:         Random(),
+		Verifier:      Random(),
+		Nonce:         Random(),
+		Path:          t.Client.CallbackPath,
+		RedirectURI:   t.Client.RedirectURI,
+		Fingerprint:   t.Client.Fingerprint,
+		Expires:       a.expiry(attempt),
+	}
+	state := f.State
+	if t.Loopback() {
+		state, f.RedirectURI = "", loopbackURI(attempt.Spec.Loopback, f.Path)
+	}
+	client := t.Client.Client
+	client.RedirectURI = f.RedirectURI
+	address := client.AuthorizationURL(state, f.Verifier, f.Nonce)
+	if address == "" || f.Path == "" {
+		return nil, "", Refuse(NotReady)
+	}
+	return f, address, nil
+}
+
+// expiry is when the attempt ends, whichever step it is at.
+func (a *Attempts) expiry(attempt *v1alpha1.OAuthAuthorization) time.Time {
+	if attempt.Status.ExpiresAt != nil {
+		return attempt.Status.ExpiresAt.Time
+	}
+	return a.Clock.Now().Add(Lifetime)
+}
+
+// loopbackURI is the redirect URI on the person's machine. Its path is the same as at the operator's
+// callback address: one client registration cannot receive another's code (RFC 8252 section 8.10).
+func loopbackURI(l *v1alpha1.Loopback, path string) string {
+	return "http://" + net.JoinHostPort(l.Address, strconv.Itoa(int(l.Port))) + path
+}
+
+// SealFlow seals a flow for one subject, which OpenFlow has to be told again.
+func (a *Attempts) SealFlow(f *Flow, subject string) ([]byte, error) {
+	plain, err := json.Marshal(f)
+	if err != nil {
+		return nil, err
+	}
+	return a.Keyring.Seal(seal.PurposeFlow, subject, plain)
+}
+
+// OpenFlow opens what SealFlow made. What was not sealed for this subject is as good as nothing.
+func (a *Attempts) OpenFlow(ctx context.Context, sealed []byte, subject string) (*Flow, bool) {
+	plain, err := a.Keyring.Unseal(ctx, seal.PurposeFlow, subject, sealed)
+	if err != nil {
+		return nil, false
+	}
+	f := &Flow{}
+	return f, json.Unmarshal(plain, f) == nil
+}
+
+// hash is what may be known of the state.
+func (f *Flow) hash() string { return oauth.NewSecret(f.State).Hash() }
+
+// Random is 256 bits in 43 characters, which PKCE asks of a verifier (RFC 7636 section 4.1).
+func Random() string {
+	b := make([]byte, RandomBytes)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}

@@ -1,0 +1,156 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connect
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+)
+
+// SettleTimeout bounds what follows verification: claim, exchange (30 s), the account's name (10 s),
+// a first try to save (10 s), the outcome.
+const SettleTimeout = 90 * time.Second
+
+// Response is an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207) whose state
+// was compared.
+type Response struct {
+	Code   oauth.Secret
+	Issuer string
+	Error  string
+}
+
+// Arrival is a response with everything about it verified.
+type Arrival struct {
+	Response
+	Flow   *Flow
+	Target *Target
+}
+
+// Verify checks everything that can be checked without changing anything. What is forged, foreign or
+// late ends here, with a *Refusal, and consumes nothing.
+func (a *Attempts) Verify(ctx context.Context, f *Flow, r Response) (*Arrival, error) {
+	if !a.Clock.Now().Before(f.Expires) {
+		return nil, Refuse(FlowExpired)
+	}
+	t, err := a.Target(ctx, f.Key(), types.UID(f.ConnectionUID))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.Client.Fingerprint != f.Fingerprint, t.Client.CallbackPath != f.Path:
+		return nil, Refuse(ClientChanged)
+	case !fromIssuer(t, r.Issuer):
+		return nil, Refuse(WrongIssuer)
+	}
+	return &Arrival{Response: r, Flow: f, Target: t}, nil
+}
+
+// fromIssuer compares iss (RFC 9207 section 2.4). Where the issuer is not known, as with endpoints
+// that were written by hand, there is nothing to compare with; the redirect URI, which is one per
+// client, tells providers apart then.
+func fromIssuer(t *Target, iss string) bool {
+	if iss == "" {
+		return !t.Client.IssInResponse
+	}
+	return t.Client.Issuer == "" || iss == t.Client.Issuer
+}
+
+// Settle claims the attempt, exchanges the code and saves the token. It cannot be repeated: an error,
+// a *Refusal, means that nothing was claimed.
+func (a *Attempts) Settle(ctx context.Context, arrival *Arrival) (*Result, error) {
+	// From here on the person may leave and the lease may be lost: what the provider answers must be
+	// kept all the same.
+	defer a.Store.Hold()()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTimeout)
+	defer cancel()
+	attempt, err := a.claim(ctx, arrival.Flow)
+	if err != nil {
+		return nil, err
+	}
+	result := a.finish(ctx, arrival)
+	a.Metrics.count(result.Verdict)
+	a.announce(arrival.Target.Connection, result)
+	if err := a.Complete(ctx, attempt, result); err != nil {
+		// The account is connected or not whatever the attempt says.
+		log.FromContext(ctx).Error(err, "writing the outcome of an attempt", "connection", arrival.Flow.Key(), "verdict", result.Verdict)
+	}
+	return result, nil
+}
+
+// finish does what the provider's answer asks for.
+func (a *Attempts) finish(ctx context.Context, arrival *Arrival) *Result {
+	if arrival.Error != "" {
+		return &Result{Verdict: providerSaid(arrival.Error)}
+	}
+	client := arrival.Target.Client.Client
+	client.RedirectURI = arrival.Flow.RedirectURI
+	token, err := client.Exchange(ctx, arrival.Code, oauth.NewSecret(arrival.Flow.Verifier))
+	if err != nil {
+		log.FromContext(ctx).Error(err, "exchanging a code", "connection", arrival.Flow.Key())
+		return &Result{Verdict: exchangeVerdict(err)}
+	}
+	if err := client.CheckIDToken(token, arrival.Flow.Nonce); err != nil {
+		log.FromContext(ctx).Error(err, "checking an ID token", "connection", arrival.Flow.Key())
+		return &Result{Verdict: ForeignToken}
+	}
+	account, err := arrival.Target.Client.Account(ctx, token)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "asking for the account's name; it stays unknown", "connection", arrival.Flow.Key())
+	}
+	switch expected := arrival.Target.Connection.Spec.ExpectedAccount; {
+	case expected != "" && account == "":
+		return &Result{Verdict: AccountUnknown}
+	case expected != "" && account != expected:
+		// The token is dropped, not revoked: at some providers that would end every grant of this
+		// account to this client, which another connection may live on.
+		return &Result{Verdict: AccountNotExpected, Account: account, Expected: expected}
+	}
+	return a.save(ctx, arrival, token, account)
+}
+
+// save hands the token to the store, which keeps it whatever happens to the API server.
+func (a *Attempts) save(ctx context.Context, arrival *Arrival, token *oauth.Token, account string) *Result {
+	logger := log.FromContext(ctx).WithValues("connection", arrival.Flow.Key())
+	conn, client := arrival.Target.Connection, arrival.Target.Client
+	_, err := a.Store.Replace(ctx, tokenstore.Key{Namespace: conn.Namespace, Name: conn.Name, UID: conn.UID}, &tokenstore.Record{
+		Fingerprint:     client.Fingerprint,
+		Grant:           string(conn.Spec.Grant),
+		Token:           *token,
+		Account:         account,
+		RequestedScopes: client.Scopes,
+		AuthorizedAt:    a.Clock.Now(),
+		Authorization:   types.UID(arrival.Flow.AttemptUID),
+	})
+	switch {
+	case err == nil:
+		return &Result{Verdict: Connected, Account: account}
+	case errors.Is(err, tokenstore.ErrUnsaved):
+		logger.Error(err, "an account was connected and its token is being saved")
+		return &Result{Verdict: ConnectedUnsaved, Account: account}
+	case errors.Is(err, tokenstore.ErrConflict):
+		return &Result{Verdict: Superseded}
+	case errors.Is(err, tokenstore.ErrNotFound):
+		return &Result{Verdict: ConnectionGone}
+	}
+	logger.Error(err, "saving a token")
+	return &Result{Verdict: NotSaved}
+}
+
+// announce tells the connection's readers.
+func (a *Attempts) announce(conn *v1alpha1.OAuthConnection, r *Result) {
+	kind, reason := corev1.EventTypeWarning, "AuthorizationFailed"
+	if r.Verdict.good() {
+		kind, reason = corev1.EventTypeNormal, "AccountConnected"
+	}
+	a.Events.Eventf(conn, nil, kind, reason, "Connect", "%s", r.message())
+}
