@@ -40,7 +40,8 @@ manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart
 	controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	cp config/rbac/*role*.yaml $(CHART)/files/rbac/
-	cp config/policy/https_endpoints.yaml $(CHART)/files/policy/
+	cp config/policy/https_endpoints.yaml config/policy/references.yaml config/policy/requester.yaml $(CHART)/files/policy/
+	cp config/signin/cluster_role.yaml $(CHART)/files/signin/
 	cp config/prometheus/service_monitor.yaml config/prometheus/prometheus_rule.yaml $(CHART)/files/prometheus/
 	crd-ref-docs --source-path=api --config=hack/crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md
 

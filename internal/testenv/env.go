@@ -21,6 +21,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -49,6 +50,9 @@ type Options struct {
 	CRDs bool
 	// RBAC applies config/rbac, so that OperatorConfig may do what an installed operator may.
 	RBAC bool
+	// Policies applies those of config/policy that tests live with: all but https_endpoints.yaml, which
+	// refuses providers on the same machine. It needs CRDs.
+	Policies bool
 	// AuditLog records the metadata of every request, for AuditEvents and MutatingRequests.
 	AuditLog bool
 }
@@ -100,13 +104,15 @@ func (e *Env) start(ctx context.Context, o Options) error {
 	if err := e.createOperator(ctx); err != nil {
 		return err
 	}
-	if !o.RBAC {
-		return nil
+	if o.RBAC {
+		if err := e.applyRBAC(ctx); err != nil {
+			return err
+		}
 	}
-	if err := e.Apply(ctx, "config/rbac"); err != nil {
-		return err
+	if o.Policies {
+		return e.applyPolicies(ctx)
 	}
-	return e.awaitOperatorRights(ctx)
+	return nil
 }
 
 // configure gives both processes folders of our own: envtest would delete its own ones, with the
@@ -147,9 +153,12 @@ func (e *Env) createOperator(ctx context.Context) error {
 		e.Client.Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}))
 }
 
-// awaitOperatorRights waits for the API server's authorizer, which learns of roles a moment after
-// they are stored.
-func (e *Env) awaitOperatorRights(ctx context.Context) error {
+// applyRBAC waits for the API server's authorizer, which learns of roles a moment after they are
+// stored.
+func (e *Env) applyRBAC(ctx context.Context) error {
+	if err := e.Apply(ctx, "config/rbac"); err != nil {
+		return err
+	}
 	rights := []authorizationv1.ResourceAttributes{
 		{Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "oauthconnections"},
 		{Verb: "get", Group: "coordination.k8s.io", Resource: "leases", Namespace: OperatorNamespace},
@@ -166,6 +175,30 @@ func (e *Env) awaitOperatorRights(ctx context.Context) error {
 		return true, nil
 	}
 	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, processTimeout, true, allowed)
+}
+
+// applyPolicies waits for the API server, which minds policies about a second after they are stored,
+// in the order in which they were: the last is tried.
+func (e *Env) applyPolicies(ctx context.Context) error {
+	for _, file := range []string{"references.yaml", "requester.yaml"} {
+		if err := e.Apply(ctx, filepath.Join("config", "policy", file)); err != nil {
+			return err
+		}
+	}
+	refused := func(ctx context.Context) (bool, error) {
+		attempt := &v1alpha1.OAuthAuthorization{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-", Namespace: OperatorNamespace},
+			Spec: v1alpha1.OAuthAuthorizationSpec{
+				Connection: "probe", Requester: "somebody else", Method: v1alpha1.PairingCode,
+			},
+		}
+		err := e.Client.Create(ctx, attempt, client.DryRunAll)
+		if apierrors.IsForbidden(err) {
+			return true, nil
+		}
+		return false, err
+	}
+	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, processTimeout, true, refused)
 }
 
 // Stop ends both processes and removes what they kept.

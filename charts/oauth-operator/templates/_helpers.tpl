@@ -3,9 +3,9 @@
 app.kubernetes.io/name: oauth-operator
 {{- end }}
 
-{{/* The public URL without which nobody could consent. */}}
+{{/* The public URL, for what makes no sense without one. */}}
 {{- define "oauth-operator.publicURL" -}}
-{{- required "publicURL is needed: the address at which browsers reach the operator's callback, for example --set publicURL=https://oauth.example.com" .Values.publicURL }}
+{{- required "publicURL is needed for callback.ingress, callback.httpRoute and signIn: the address at which browsers reach the operator, for example --set publicURL=https://oauth.example.com" .Values.publicURL }}
 {{- end }}
 
 {{/* The host at which an Ingress or HTTPRoute listens. */}}
@@ -20,11 +20,47 @@ app.kubernetes.io/name: oauth-operator
   namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{/* The flags of web sign-in. */}}
+{{- define "oauth-operator.signInArgs" -}}
+{{- $_ := include "oauth-operator.publicURL" . }}
+{{- with .Values.signIn }}
+- {{ printf "--signin-issuer=%s" .issuer | quote }}
+- {{ printf "--signin-client-id=%s" (required "signIn.clientID is needed: the operator's client at signIn.issuer" .clientID) | quote }}
+{{- with .clientSecretRef.name }}
+- --signin-client-secret={{ . }}
+{{- end }}
+{{- with .usernameClaim }}
+- {{ printf "--signin-username-claim=%s" . | quote }}
+{{- end }}
+{{- with .usernamePrefix }}
+- {{ printf "--signin-username-prefix=%s" . | quote }}
+{{- end }}
+{{- with .groupsClaim }}
+- {{ printf "--signin-groups-claim=%s" . | quote }}
+{{- end }}
+{{- with .groupsPrefix }}
+- {{ printf "--signin-groups-prefix=%s" . | quote }}
+{{- end }}
+{{- range .scopes }}
+- {{ printf "--signin-scope=%s" . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The flags. What is at its default is left out. */}}
 {{- define "oauth-operator.args" -}}
+{{- if .Values.publicURL }}
 - --public-url=$(PUBLIC_URL)
+{{- end }}
+{{- if not .Values.connectModes }}
+- --connect-mode=
+{{- else if ne (toJson .Values.connectModes) (toJson (list "Pairing")) }}
 {{- range .Values.connectModes }}
 - --connect-mode={{ . }}
+{{- end }}
+{{- end }}
+{{- if .Values.signIn.issuer }}
+{{- include "oauth-operator.signInArgs" . }}
 {{- end }}
 {{- range .Values.watchNamespaces }}
 - --watch-namespace={{ . }}
