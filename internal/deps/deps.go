@@ -6,7 +6,6 @@ package deps
 
 import (
 	_ "github.com/chromedp/chromedp"
-	_ "github.com/cli/browser"
 	_ "github.com/rogpeppe/go-internal/testscript"
 	_ "github.com/spf13/cobra"
 	_ "k8s.io/cli-runtime/pkg/genericclioptions"
