@@ -37,14 +37,19 @@ type variant struct {
 func variants() []variant {
 	values := func(values ...string) renderer {
 		return func(v *verifier, ctx context.Context) ([]byte, error) {
-			return v.helm(ctx, append([]string{publicURL}, values...)...)
+			return v.helm(ctx, values...)
 		}
 	}
 	return []variant{
-		{"publicURL alone", values()},
-		{"everything on", values(
+		{"no values", values()},
+		{"publicURL alone", values(publicURL)},
+		{"everything on", values(publicURL,
 			"image.tag=v9.9.9", "image.pullPolicy=Always", "image.pullSecrets[0].name=registry", "replicas=3",
-			"egress.allowCIDRs={10.20.0.0/16,fd00::/8}", "egress.caConfigMap=corporate-ca",
+			"connectModes={Pairing,PairingCode,Link}",
+			"signIn.issuer=https://login.example.com", "signIn.clientID=a: b", "signIn.clientSecretRef.name=sign-in",
+			"signIn.usernameClaim=email", "signIn.usernamePrefix=oidc:", "signIn.groupsClaim=groups",
+			"signIn.groupsPrefix=oidc:", "signIn.scopes={openid,email}",
+			"egress.allowCIDRs={10.20.0.0/16,fd00::/8}", "egress.denyCIDRs={192.0.2.0/24}", "egress.caConfigMap=corporate-ca",
 			"callback.tls.secretName=callback-tls", "callback.trustedProxies={10.0.0.0/8}",
 			"callback.ingress.enabled=true", "callback.ingress.className=nginx",
 			`callback.ingress.annotations.cert-manager\.io/cluster-issuer=letsencrypt`,
@@ -55,8 +60,8 @@ func variants() []variant {
 			"affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].key=disk",
 			"affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].operator=Exists",
 			"extraArgs={--log-level=debug}")},
-		{"two namespaces only", values("watchNamespaces={team-a,team-b}", "watchTargets=false")},
-		{"everything off", values("crds.enabled=false", "connectModes=null", "egress.allowHTTP=true",
+		{"two namespaces only", values(publicURL, "watchNamespaces={team-a,team-b}", "watchTargets=false")},
+		{"everything off", values("crds.enabled=false", "connectModes=null", "egress.allowHTTP=true", "policies.enabled=false",
 			"networkPolicy=false", "podDisruptionBudget=false", "resources=null")},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,12 +31,13 @@ func copied() map[string]string {
 		"policy":     "config/policy",
 		"prometheus": "config/prometheus",
 		"rbac":       "config/rbac",
+		"signin":     "config/signin",
 	}
 }
 
 // templated are config's files of those folders that the chart does not copy.
 func templated() []string {
-	return []string{"kustomization.yaml", "bindings.yaml", "service_account.yaml"}
+	return []string{"kustomization.yaml", "bindings.yaml", "binding.yaml", "service_account.yaml"}
 }
 
 func (v *verifier) copiesAreIdentical(context.Context) (string, error) {
@@ -92,7 +94,10 @@ type refusal struct {
 
 func refusals() []refusal {
 	return []refusal{
-		{nil, "publicURL is needed"},
+		{[]string{"callback.ingress.enabled=true"}, "publicURL is needed"},
+		{[]string{"signIn.issuer=https://login.example.com", "signIn.clientID=abc"}, "publicURL is needed"},
+		{[]string{publicURL, "signIn.issuer=https://login.example.com"}, "signIn.clientID is needed"},
+		{[]string{publicURL, "signIn.issuer=login.example.com"}, "issuer"},
 		{[]string{"publicURL=oauth.example.com"}, "publicURL"},
 		{[]string{publicURL, "replica=3"}, "replica"},
 		{[]string{publicURL, "connectModes={Magic}"}, "connectModes"},
@@ -113,8 +118,13 @@ func (v *verifier) chartRefuses(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d mistakes are refused", len(refusals())), nil
 }
 
-// helm renders the chart.
+// helm renders the chart for the namespace that config/default has.
 func (v *verifier) helm(ctx context.Context, values ...string) ([]byte, error) {
+	return v.helmIn(ctx, namespace, values...)
+}
+
+// helmIn renders the chart for a namespace.
+func (v *verifier) helmIn(ctx context.Context, namespace string, values ...string) ([]byte, error) {
 	args := []string{"template", "oauth-operator", chart, "--namespace", namespace}
 	for _, value := range values {
 		args = append(args, "--set", value)
@@ -173,6 +183,49 @@ func settleDifferences(base, release map[string]map[string]any) error {
 		crd.SetAnnotations(annotations)
 	}
 	return nil
+}
+
+// movesToAnotherNamespace looks for what the chart copies from config and has to rewrite: CEL
+// expressions that name the operator's namespace and ServiceAccount.
+func (v *verifier) movesToAnotherNamespace(ctx context.Context) (string, error) {
+	const elsewhere = "elsewhere"
+	rendered, err := v.helmIn(ctx, elsewhere, publicURL)
+	if err != nil {
+		return "", err
+	}
+	for _, form := range []string{"'%s'", "system:serviceaccount:%s:oauth-operator", "namespace: %s"} {
+		if left := fmt.Sprintf(form, namespace); bytes.Contains(rendered, []byte(left)) {
+			return "", fmt.Errorf("a release in namespace %s has %s", elsewhere, left)
+		}
+		if moved := fmt.Sprintf(form, elsewhere); !bytes.Contains(rendered, []byte(moved)) {
+			return "", fmt.Errorf("a release in namespace %s does not have %s", elsewhere, moved)
+		}
+	}
+	return elsewhere, nil
+}
+
+// flagsExist compares with the documentation, which is held to the operator by a test of its own.
+func (v *verifier) flagsExist(ctx context.Context) (string, error) {
+	page, err := os.ReadFile(filepath.Join(v.root, "docs", "operations.md"))
+	if err != nil {
+		return "", err
+	}
+	flags := map[string]bool{}
+	for _, variant := range variants() {
+		rendered, err := variant.render(v, ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, match := range regexp.MustCompile(`(?m)^ +- "?(--[a-z-]+)`).FindAllSubmatch(rendered, -1) {
+			flags[string(match[1])] = true
+		}
+	}
+	for flag := range flags {
+		if !bytes.Contains(page, []byte("| `"+flag+"` |")) {
+			return "", fmt.Errorf("the chart renders %s, which docs/operations.md does not have", flag)
+		}
+	}
+	return fmt.Sprintf("%d flags", len(flags)), nil
 }
 
 func drop(objects map[string]map[string]any, id string) bool {

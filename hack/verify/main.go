@@ -55,10 +55,13 @@ func checks() []check {
 		{"helm lint", (*verifier).lint},
 		{"the chart asks for what it needs", (*verifier).chartRefuses},
 		{"the chart renders what config/default does", (*verifier).rendersAlike},
+		{"the chart renders for another namespace", (*verifier).movesToAnotherNamespace},
+		{"the chart's flags exist", (*verifier).flagsExist},
 		{"an API server starts without the operator's kinds", (*verifier).startServer},
 		{"CustomResourceDefinitions are established", (*verifier).installCRDs},
 		{"config/default applies", applies(kustomization("config/default"))},
 		{"config/prometheus renders", applies(kustomization("config/prometheus"))},
+		{"config/signin applies", applies(kustomization("config/signin"))},
 		{"config/samples apply", applies(kustomization("config/samples"))},
 	}
 	for _, v := range variants() {
