@@ -166,9 +166,9 @@ func (a *app) connectionNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// onChange runs look now, and after every change of the connections that options select, until it
-// says that it is done. A watch that ends is begun anew.
-func (a *app) onChange(ctx context.Context, look func(context.Context) (done bool, err error), options ...client.ListOption) error {
+// onChange runs look now, after every change of the connections that options select and, unless it is
+// 0, after every that long, until look says that it is done. A watch that ends is begun anew.
+func (a *app) onChange(ctx context.Context, every time.Duration, look func(context.Context) (done bool, err error), options ...client.ListOption) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -179,7 +179,7 @@ func (a *app) onChange(ctx context.Context, look func(context.Context) (done boo
 		if err != nil {
 			return err
 		}
-		done, err := lookAtEach(ctx, w, look)
+		done, err := a.lookAtEach(ctx, every, w, look)
 		w.Stop()
 		if done || err != nil {
 			return err
@@ -196,12 +196,17 @@ func (a *app) onChange(ctx context.Context, look func(context.Context) (done boo
 const watchAgain = time.Second
 
 // lookAtEach ends without a result when the watch does.
-func lookAtEach(ctx context.Context, w watch.Interface, look func(context.Context) (bool, error)) (bool, error) {
+func (a *app) lookAtEach(ctx context.Context, every time.Duration, w watch.Interface, look func(context.Context) (bool, error)) (bool, error) {
 	for {
 		if done, err := look(ctx); done || err != nil {
 			return done, err
 		}
+		var tick <-chan time.Time
+		if every > 0 {
+			tick = a.clock.After(every)
+		}
 		select {
+		case <-tick:
 		case <-ctx.Done():
 			return false, ctx.Err()
 		case event, open := <-w.ResultChan():

@@ -14,6 +14,10 @@ import (
 // verbs are the subcommands. A new verb is a file with its constructor, and a line here.
 func verbs() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
+		newStatusCommand,
+		newRefreshCommand,
+		newDisconnectCommand,
+		newTokenCommand,
 		newConnectCommand,
 		newProvidersCommand,
 	}
