@@ -46,7 +46,7 @@ func (s *Server) meet(ctx context.Context, v *visit) (*answer, error) {
 		return nil, err
 	}
 	cookie, code := s.browser(ctx, v, attempt)
-	if attempt.Spec.Browser == nil || attempt.Spec.Method == v1alpha1.PairingCode && attempt.Spec.Browser.Code != code {
+	if proof == "" && stranger(attempt, cookie, code) {
 		return s.pair(ctx, v, attempt, cookie, code)
 	}
 	if !paired(attempt, cookie, code, proof) {
@@ -123,6 +123,20 @@ func (s *Server) pairedTarget(ctx context.Context, attempt *v1alpha1.OAuthAuthor
 		return nil, err
 	}
 	return target, hosted(target)
+}
+
+// stranger says whether the browser has to meet the requester's kubectl oauth, as with Loopback it also
+// has when the start address is opened again. With Code it is shown its code as long as another one, or
+// none, was typed.
+func stranger(attempt *v1alpha1.OAuthAuthorization, cookie, code string) bool {
+	browser := attempt.Spec.Browser
+	switch {
+	case browser == nil:
+		return true
+	case attempt.Spec.Method == v1alpha1.PairingCode:
+		return !same(browser.Code, code)
+	}
+	return cookie != "" && same(browser.Hash, oauth.NewSecret(cookie).Hash())
 }
 
 // paired says whether this is the browser that the requester's kubectl oauth has met. The cookie alone
