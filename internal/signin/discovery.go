@@ -56,8 +56,13 @@ type discovery struct {
 	clock  clock.PassiveClock
 	flight singleflight.Group
 
-	mu    sync.Mutex
-	known *metadata
+	mu   sync.Mutex
+	last outcome
+}
+
+// outcome is metadata or why there is none, and for how long that is not asked about again.
+type outcome struct {
+	found *metadata
 	err   error
 	until time.Time
 }
@@ -65,41 +70,43 @@ type discovery struct {
 // lookup returns the metadata or an *Error. Callers that ask at the same time share one request,
 // which none of them can cancel.
 func (d *discovery) lookup(ctx context.Context) (*metadata, error) {
-	if known, err, ok := d.remembered(); ok {
-		return known, err
+	last := d.remembered()
+	if d.clock.Now().Before(last.until) {
+		return last.found, last.err
 	}
-	answer := d.flight.DoChan("", func() (any, error) { return d.renew(context.WithoutCancel(ctx)) })
+	answer := d.flight.DoChan("", func() (any, error) { return d.renew(context.WithoutCancel(ctx)), nil })
 	select {
 	case result := <-answer:
-		known, _ := result.Val.(*metadata)
-		return known, result.Err
+		fresh, _ := result.Val.(outcome)
+		return fresh.found, fresh.err
 	case <-ctx.Done():
 		return nil, fail(ProviderDown, "looking up the provider's metadata was interrupted")
 	}
 }
 
-func (d *discovery) remembered() (*metadata, error, bool) {
+func (d *discovery) remembered() outcome {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.known, d.err, d.clock.Now().Before(d.until)
+	return d.last
 }
 
 // renew fetches and remembers. While the provider does not answer, what it said last is used on.
-func (d *discovery) renew(ctx context.Context) (*metadata, error) {
+func (d *discovery) renew(ctx context.Context) outcome {
 	ctx, cancel := context.WithTimeout(ctx, discoveryTimeout)
 	defer cancel()
 	found, failed := d.fetch(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	retry := d.clock.Now().Add(discoveryRetry)
 	switch {
 	case failed == nil:
-		d.known, d.err, d.until = found, nil, d.clock.Now().Add(discoveryTTL)
-	case failed.Kind == ProviderDown && d.known != nil:
-		d.until = d.clock.Now().Add(discoveryRetry)
+		d.last = outcome{found: found, until: d.clock.Now().Add(discoveryTTL)}
+	case failed.Kind == ProviderDown && d.last.found != nil:
+		d.last.until = retry
 	default:
-		d.known, d.err, d.until = nil, failed, d.clock.Now().Add(discoveryRetry)
+		d.last = outcome{err: failed, until: retry}
 	}
-	return d.known, d.err
+	return d.last
 }
 
 func (d *discovery) fetch(ctx context.Context) (*metadata, *Error) {
@@ -143,7 +150,7 @@ func undiscovered(err error) *Error {
 	case blocked(err):
 		return fail(Misconfigured, "the operator may not connect to the issuer")
 	}
-	return fail(ProviderDown, "the provider's metadata cannot be had")
+	return fail(ProviderDown, "the provider's metadata cannot be had; if this lasts, check the issuer")
 }
 
 func blocked(err error) bool {

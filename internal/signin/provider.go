@@ -100,9 +100,9 @@ func ID(query url.Values) string { return idOf(query.Get("state")) }
 func idOf(state string) string { return oauth.NewSecret(state).Hash()[:16] }
 
 // Finish ends a sign-in: cookie is that of ID(query), empty where the browser has none. It returns
-// the person, and the path that Begin was given. The error is an *Error. The caller clears the
-// cookie whatever comes out, except for WrongBrowser, BadResponse and Unavailable: anybody can
-// cause those.
+// the person, and the path that Begin was given. The error is an *Error. The caller then clears the
+// cookie, unless the kind is BadResponse, which others can cause, or ProviderDown or Unavailable,
+// after which loading the page again may help. A cookie that stays is harmless: a code is good once.
 func (p *Provider) Finish(ctx context.Context, cookie string, query url.Values) (Identity, string, error) {
 	r, err := parseResponse(query)
 	if err != nil {

@@ -50,7 +50,13 @@ type Client struct {
 }
 
 // User is a person who can sign in. Name becomes the subject of tokens: it has no colon.
-type User struct{ Name, Password, Email string }
+type User struct {
+	Name, Password, Email string
+	// Claims are in ID tokens and userinfo besides those of every provider (name, email,
+	// preferred_username), or in place of them; nil leaves a claim out. Those that the protocol
+	// defines, such as sub, cannot be replaced: see Provider.Sign.
+	Claims map[string]any
+}
 
 // Options describe a provider. The zero value works: one client, one user, 30-second tokens.
 type Options struct {
@@ -176,6 +182,10 @@ func (p *Provider) AccessTokenValid(token string) bool {
 	_, ok := p.storage.accessToken(token)
 	return ok
 }
+
+// Sign makes a JWT of any claims with the key of the provider's ID tokens: what the provider itself
+// would never issue.
+func (p *Provider) Sign(claims any) (string, error) { return p.storage.key.sign(claims) }
 
 // RevokeConsents ends everything a user has ever consented to, as a person would in the settings
 // of the account: the next refresh is answered with invalid_grant.

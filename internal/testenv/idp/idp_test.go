@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"golang.org/x/oauth2"
@@ -126,6 +127,44 @@ func TestAPersonConnectsWithPKCE(t *testing.T) {
 				t.Errorf("userinfo: %d %v", status, body)
 			}
 		})
+	}
+}
+
+func TestAUsersClaimsAreInIDTokenAndUserInfo(t *testing.T) {
+	alice := idp.DefaultUser()
+	alice.Claims = map[string]any{
+		"groups": []string{"dev", "ops"}, "email_verified": "no", "preferred_username": "Alice", "name": nil, "sub": "mallory",
+	}
+	p := start(t, idp.Options{Users: []idp.User{alice}})
+	token := connect(t, p)
+	raw, _ := token.Extra("id_token").(string)
+	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inToken := map[string]any{}
+	if err := parsed.UnsafeClaimsWithoutVerification(&inToken); err != nil {
+		t.Fatal(err)
+	}
+	_, inUserInfo := get(t, p, idp.UserInfo, token.AccessToken)
+	for where, held := range map[string]map[string]any{"ID token": inToken, "userinfo": inUserInfo} {
+		_, named := held["name"]
+		groups, _ := held["groups"].([]any)
+		if len(groups) != 2 || held["email_verified"] != "no" || held["preferred_username"] != "Alice" || named || held["sub"] != "alice" {
+			t.Errorf("%s: %v", where, held)
+		}
+	}
+}
+
+func TestTheProviderSignsWhatItWouldNotIssue(t *testing.T) {
+	p := start(t, idp.Options{})
+	token, err := p.Sign(map[string]any{"iss": "https://another.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := oidc.NewRemoteKeySet(oidc.ClientContext(t.Context(), p.HTTPClient()), p.URL(idp.Keys))
+	if payload, err := keys.VerifySignature(t.Context(), token); err != nil || string(payload) != `{"iss":"https://another.example"}` {
+		t.Errorf("got %s, %v", payload, err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/pkg/crypto"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -96,7 +97,27 @@ func (s *storage) SetUserinfoFromScopes(_ context.Context, info *oidc.UserInfo, 
 	u := s.users[user]
 	info.Subject, info.PreferredUsername = user, user
 	info.Name, info.Email, info.EmailVerified = u.Name, u.Email, u.Email != ""
+	setClaims(info, u.Claims)
 	return nil
+}
+
+// setClaims empties the library's own fields of a name: it lets them win over other claims.
+func setClaims(info *oidc.UserInfo, claims map[string]any) {
+	for name, value := range claims {
+		switch name {
+		case "name":
+			info.Name = ""
+		case "preferred_username":
+			info.PreferredUsername = ""
+		case "email":
+			info.Email = ""
+		case "email_verified":
+			info.EmailVerified = false
+		}
+		if value != nil {
+			info.AppendClaims(name, value)
+		}
+	}
 }
 
 func (s *storage) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo, token, subject, _ string) error {
@@ -133,6 +154,14 @@ type signingKey struct{ private *ecdsa.PrivateKey }
 func (signingKey) ID() string                                  { return "1" }
 func (signingKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.ES256 }
 func (k signingKey) Key() any                                  { return k.private }
+
+func (k signingKey) sign(claims any) (string, error) {
+	signer, err := op.SignerFromKey(k)
+	if err != nil {
+		return "", err
+	}
+	return crypto.Sign(claims, signer)
+}
 
 type publicKey struct{ signingKey }
 
