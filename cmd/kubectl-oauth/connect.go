@@ -70,7 +70,7 @@ to create oauthauthorizations in the namespace, which ClusterRole edit has.`,
 			if o.Timeout <= 0 || o.Port < 0 || o.Port > 65535 {
 				return usage(command, errors.New("--timeout has to be more than 0, and --port is between 0 and 65535"))
 			}
-			c := &connecting{app: a, options: o, patience: defaultPatience(), open: openBrowser, name: args[0]}
+			c := &connecting{app: a, options: o, patience: defaultPatience(), open: openBrowser, asks: a.interactive(), name: args[0]}
 			return c.connect(command.Context())
 		},
 	}
@@ -90,6 +90,7 @@ type connecting struct {
 	options  connectOptions
 	patience patience
 	open     func(address string) error // starts a browser
+	asks     bool                       // somebody is there to answer
 	name     string
 
 	// Each is set by the step that is named like it.

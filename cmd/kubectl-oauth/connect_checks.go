@@ -89,7 +89,7 @@ func (c *connecting) replaceable(ctx context.Context) error {
 	if !c.connected() || c.options.Yes {
 		return nil
 	}
-	if !c.interactive() {
+	if !c.asks {
 		return &problem{
 			Text: fmt.Sprintf("OAuthConnection %s is connected already, to %s", c.before.Name, account(c.before.Status.Account)),
 			Hint: "to replace that: " + c.next("connect", "--yes"),
