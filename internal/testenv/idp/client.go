@@ -5,6 +5,7 @@ package idp
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -19,10 +20,19 @@ type registration struct {
 	loginURL string
 }
 
-func (c *registration) GetID() string                       { return c.ID }
-func (c *registration) RedirectURIs() []string              { return c.Client.RedirectURIs }
-func (c *registration) PostLogoutRedirectURIs() []string    { return nil }
-func (c *registration) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
+func (c *registration) GetID() string                    { return c.ID }
+func (c *registration) RedirectURIs() []string           { return c.Client.RedirectURIs }
+func (c *registration) PostLogoutRedirectURIs() []string { return nil }
+
+// ApplicationType is that of a native app for a client of a loopback address without a port: every
+// port is right then (RFC 8252 section 7.3).
+func (c *registration) ApplicationType() op.ApplicationType {
+	if slices.ContainsFunc(c.Client.RedirectURIs, func(uri string) bool { return strings.HasPrefix(uri, "http://127.0.0.1/") }) {
+		return op.ApplicationTypeNative
+	}
+	return op.ApplicationTypeWeb
+}
+
 func (c *registration) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }
