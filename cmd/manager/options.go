@@ -54,6 +54,7 @@ type options struct {
 	connectModes                  []string
 	linkLifetime                  time.Duration
 	requestsPerMinute             int
+	signIn                        signInOptions
 
 	allowHTTP  bool
 	allowCIDRs []string
@@ -102,6 +103,8 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.connectModes, "connect-mode", []string{modePairing}, "Way in which people may connect accounts; repeatable. Pairing: kubectl oauth connect, with a browser on the same machine. PairingCode: the same with --code, which a browser elsewhere shows and the person types. Link: status.authorizationURL holds an address with a short-lived ticket, which lets in whoever holds it.")
 	f.DurationVar(&o.linkLifetime, "link-lifetime", time.Hour, "How long an address of Link mode is good, at least half of it when it is read.")
 
+	o.signIn.bind(f)
+
 	f.BoolVar(&o.allowHTTP, "allow-http", false, "Let providers have http:// addresses. For development only: secrets travel in the clear.")
 	f.StringSliceVar(&o.allowCIDRs, "allow-cidr", nil, "Address range that providers may have although it is private or special, such as 10.20.0.0/16; repeatable.")
 	f.StringSliceVar(&o.denyCIDRs, "deny-cidr", nil, "Address range that providers may not have although it is public, such as that of the cluster's nodes; repeatable. It wins over --allow-cidr.")
@@ -129,10 +132,14 @@ func (o *options) complete() error {
 	if o.publicURL != "" && (err != nil || base.Host == "" || o.publicURL != base.Scheme+"://"+base.Host || (base.Scheme != "https" && base.Scheme != "http")) {
 		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, without a path, such as https://oauth.example.com", o.publicURL)
 	}
+	o.connectModes = slices.DeleteFunc(o.connectModes, func(mode string) bool { return mode == "" })
 	for _, mode := range o.connectModes {
 		if known := []string{modePairing, modePairingCode, modeLink}; !slices.Contains(known, mode) {
 			return fmt.Errorf("--connect-mode %q is not known; there are %s", mode, strings.Join(known, ", "))
 		}
+	}
+	if err := o.signIn.complete(o.publicURL); err != nil {
+		return err
 	}
 	if o.linkLifetime < time.Minute {
 		return errors.New("--link-lifetime is at least 1m")
@@ -170,6 +177,7 @@ func (o *options) completeEgress() (err error) {
 // modes are the ways in which people may connect accounts.
 func (o *options) modes() connect.Modes {
 	modes := connect.Modes{
+		SignIn:      o.signIn.issuer != "",
 		Pairing:     slices.Contains(o.connectModes, modePairing),
 		PairingCode: slices.Contains(o.connectModes, modePairingCode),
 	}

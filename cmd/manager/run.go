@@ -86,8 +86,13 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	if err != nil {
 		return err
 	}
+	guarded := egress.NewClient(o.egress)
+	signIn, err := o.signIn.pages(o, live, guarded, keyring)
+	if err != nil {
+		return err
+	}
 	resolver := &provider.Resolver{
-		Reader: mgr.GetClient(), Secrets: live, HTTP: egress.NewClient(o.egress), Policy: o.egress,
+		Reader: mgr.GetClient(), Secrets: live, HTTP: guarded, Policy: o.egress,
 		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: presets,
 	}
 	publisher := &publish.Publisher{Client: live}
@@ -113,7 +118,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 		Metrics: connect.NewMetrics(metrics.Registry), Modes: o.modes(),
 	}
 	pages := &callback.Server{
-		Attempts: attempts, Authorizations: mgr.GetClient(), PublicURL: o.publicURL,
+		Attempts: attempts, Authorizations: mgr.GetClient(), PublicURL: o.publicURL, SignIn: signIn,
 		Limits: callback.Limits{PerMinute: o.requestsPerMinute, Burst: max(o.requestsPerMinute/2, 1), TrustedProxies: o.proxies},
 	}
 	server := &pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}

@@ -95,6 +95,23 @@ func (s *Server) makeRoom(ctx context.Context, v *visit) {
 	}
 }
 
+// clearCookies clears the cookies whose names begin so, one for each page that was left open, where
+// they are too many.
+func (s *Server) clearCookies(v *visit, prefix string) {
+	var names []string
+	for _, cookie := range v.Cookies() {
+		if strings.HasPrefix(cookie.Name, s.cookieName(prefix)) {
+			names = append(names, cookie.Name)
+		}
+	}
+	if len(names) < maxFlows {
+		return
+	}
+	for _, name := range names {
+		s.clearCookie(v, name)
+	}
+}
+
 func (s *Server) clearFlow(v *visit, f *connect.Flow) {
 	s.clearCookie(v, s.cookieName(flowCookie+flowID(f.State)))
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/internal/connect"
+	"github.com/oauth-operator/oauth-operator/internal/signin"
 )
 
 const (
@@ -36,6 +37,8 @@ type Server struct {
 	// With scheme https cookies are for https only.
 	PublicURL string
 	Limits    Limits
+	// SignIn is nil where people do not sign in to pages.
+	SignIn *SignIn
 }
 
 // visit is one request.
@@ -45,6 +48,8 @@ type visit struct {
 	// about is the connection that the page speaks of; empty where it is not known. Before the
 	// ticket or the cookie is checked it is what the visitor typed, in the form of a name.
 	about types.NamespacedName
+	// who is signed in; empty where that is not known or does not matter.
+	who string
 }
 
 // step answers a visit, or fails with a *refusal.
@@ -58,13 +63,14 @@ func (s *Server) Handler() http.Handler {
 	handle := func(pattern string, methods map[string]step) {
 		mux.Handle(pattern, s.serve(pages, limiter, methods))
 	}
-	start := func(show, follow step) map[string]step {
+	pageOf := func(show, follow step) map[string]step {
 		return map[string]step{http.MethodGet: show, http.MethodHead: show, http.MethodPost: follow}
 	}
 	// A HEAD must not spend a code: link previews send it.
 	callback := map[string]step{http.MethodGet: s.callback}
-	handle("/connect/{namespace}/{name}", start(s.link, s.followLink))
-	handle("/authorize/{namespace}/{attempt}", start(s.meet, s.followPaired))
+	handle("/connect/{namespace}/{name}", pageOf(s.start, s.follow))
+	handle("/authorize/{namespace}/{attempt}", pageOf(s.meet, s.followPaired))
+	handle(signin.CallbackPath, map[string]step{http.MethodGet: s.finishSignIn})
 	handle("/callback/ns/{namespace}/{name}", callback)
 	handle("/callback/provider/{namespace}/{provider}", callback)
 	handle("/callback/cluster/{provider}", callback)
@@ -125,7 +131,11 @@ func (s *Server) refused(ctx context.Context, v *visit, err error) *answer {
 	} else {
 		logger.V(1).Info("a visitor was refused")
 	}
-	return s.noticeAnswer(r.Verdict, v.about)
+	a := s.noticeAnswer(r.Verdict, v.about)
+	if v.who != "" {
+		a.addFact("Signed in as", v.who)
+	}
+	return a
 }
 
 // typed is the connection that the path speaks of, where both names have the form of names.

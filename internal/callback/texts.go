@@ -26,6 +26,13 @@ const (
 	unknownFlow      notice = "unknownFlow"
 	noAttempt        notice = "noAttempt"
 	otherBrowser     notice = "otherBrowser"
+
+	mayNotConnect       notice = "mayNotConnect"
+	signInBroken        notice = "signInBroken"
+	signInDown          notice = "signInDown"
+	signInDenied        notice = "signInDenied"
+	signInRefused       notice = "signInRefused"
+	signInTooManyGroups notice = "signInTooManyGroups"
 )
 
 // next is what a page tells the person to do.
@@ -35,6 +42,7 @@ const (
 	startAgain next = "start"    // open a fresh address
 	look       next = "look"     // watch the connection
 	describe   next = "describe" // read the connection's conditions
+	askForRole next = "role"     // have the right given
 )
 
 // words are what a page says.
@@ -59,6 +67,8 @@ func wordsOf(n notice) words {
 	case noTicket, connect.ConnectionGone, connect.ConnectionSuspended, connect.NoPersonNeeded, connect.NotReady,
 		connect.PluginNeeded, connect.MethodNotAllowed:
 		return startWords(n)
+	case mayNotConnect, signInBroken, signInDown, signInDenied, signInRefused, signInTooManyGroups:
+		return signInWords(n)
 	}
 	return requestWords(n)
 }
@@ -200,6 +210,8 @@ func (s *Server) command(n next, about types.NamespacedName) string {
 			return fmt.Sprintf("kubectl -n %s get oauthconnection %s -o jsonpath='{.status.authorizationURL}'", namespace, name)
 		}
 		return fmt.Sprintf("kubectl oauth connect %s -n %s", name, namespace)
+	case askForRole:
+		return fmt.Sprintf("kubectl -n %s create rolebinding connect-accounts --clusterrole=edit --user=USER", namespace)
 	case look:
 		return fmt.Sprintf("kubectl -n %s get oauthconnection %s", namespace, name)
 	case describe:
