@@ -448,7 +448,9 @@ func TestStrayResponsesGetA404AndChangeNothing(t *testing.T) {
 
 func TestOnlyAuthorizationRequestsForThisListenerAreOpened(t *testing.T) {
 	const host = "127.0.0.1:8000"
-	back := func(uri string) string { return "https://idp.example.com/auth?client_id=x&redirect_uri=" + url.QueryEscape(uri) }
+	back := func(uri string) string {
+		return "https://idp.example.com/auth?client_id=x&redirect_uri=" + url.QueryEscape(uri)
+	}
 	r, path, err := newResponse(back("http://127.0.0.1:8000/callback/cluster/github"), host)
 	if err != nil || path != "/callback/cluster/github" {
 		t.Fatalf("got %q, %v", path, err)
