@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxFlows bounds the flows that one browser has under way. A cookie of a flow has about 1 KiB,
-	// and proxies take 8 KiB of cookies.
-	maxFlows = 5
+	// maxFlows bounds the flows that one browser has under way. A cookie of a flow has about 1 KiB, a
+	// session up to 4 KiB, and proxies take 8 KiB of cookies.
+	maxFlows = 3
 	// maxCookie bounds what is decoded, in bytes; browsers keep no longer cookies.
 	maxCookie = 4096
 
