@@ -82,7 +82,7 @@ func readSecret(ctx context.Context, live client.Client, key types.NamespacedNam
 	}
 	value, ok := secret.Data[signInSecretKey]
 	if !ok {
-		return oauth.Secret{}, fmt.Errorf("Secret %s has no key %s", key, signInSecretKey)
+		return oauth.Secret{}, fmt.Errorf("no key %s in Secret %s", signInSecretKey, key)
 	}
 	return oauth.NewSecret(string(value)), nil
 }

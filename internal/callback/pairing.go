@@ -47,7 +47,7 @@ func (s *Server) meet(ctx context.Context, v *visit) (*answer, error) {
 	}
 	cookie, code := s.browser(ctx, v, attempt)
 	if proof == "" && stranger(attempt, cookie, code) {
-		return s.pair(ctx, v, attempt, cookie, code)
+		return s.pair(v, attempt, cookie, code)
 	}
 	if !paired(attempt, cookie, code, proof) {
 		return nil, connect.Refuse(otherBrowser)
@@ -160,7 +160,7 @@ func same(a, b string) bool { return a != "" && subtle.ConstantTimeCompare([]byt
 var statePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
 // pair gives the browser its cookie and sends it to meet the requester's kubectl oauth.
-func (s *Server) pair(ctx context.Context, v *visit, attempt *v1alpha1.OAuthAuthorization, cookie, code string) (*answer, error) {
+func (s *Server) pair(v *visit, attempt *v1alpha1.OAuthAuthorization, cookie, code string) (*answer, error) {
 	state := v.URL.Query().Get("state")
 	if attempt.Spec.Method == v1alpha1.PairingLoopback && !statePattern.MatchString(state) {
 		return nil, connect.Refuse(noAttempt)
