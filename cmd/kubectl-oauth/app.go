@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +28,8 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -61,15 +65,29 @@ func (a *app) addFlags(root *cobra.Command) {
 
 // config is how to reach the cluster, as the person.
 func (a *app) config() (*rest.Config, error) {
+	kubeconfig, err := a.flags.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return nil, err
+	}
+	if name := *a.flags.Context; name != "" && kubeconfig.Contexts[name] == nil {
+		known := enumerate(slices.Sorted(maps.Keys(kubeconfig.Contexts)), 8)
+		return nil, &problem{Text: fmt.Sprintf("there is no context %q in the kubeconfig", name), Hint: "there are: " + dash(known)}
+	}
 	config, err := a.flags.ToRESTConfig()
 	if err != nil {
 		return nil, err
+	}
+	if config.Host == librariesGuess && clientcmdapi.IsConfigEmpty(&kubeconfig) && *a.flags.APIServer == "" {
+		return nil, clientcmd.ErrEmptyConfig
 	}
 	config.QPS = -1 // API Priority and Fairness decides what is too much
 	config.UserAgent = "kubectl-oauth/" + version()
 	config.WarningHandler = rest.NewWarningWriter(a.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
 	return config, nil
 }
+
+// librariesGuess is the address that is tried where nobody named a cluster.
+const librariesGuess = "http://localhost:8080"
 
 // client talks to the API server as the person. It is made once.
 func (a *app) client() (client.WithWatch, error) {
@@ -218,7 +236,7 @@ func (a *app) lookAtEach(ctx context.Context, every time.Duration, w watch.Inter
 }
 
 // interactive says whether a person can be asked.
-func (a *app) interactive() bool { return printers.IsTerminal(a.In) && printers.IsTerminal(a.ErrOut) }
+func (a *app) interactive() bool { return printers.IsTerminal(a.In) }
 
 // say prints a line about what goes on: to the error stream, so that output can be piped.
 func (a *app) say(format string, args ...any) {

@@ -38,9 +38,9 @@ the Secret are removed. The connection itself stays, and can be connected again.
 			return r.disconnect(c.Context(), args[0], yes, noWait)
 		},
 	}
-	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	c.Flags().DurationVar(&r.timeout, "timeout", answerTimeout, "how long to wait until it is done")
-	c.Flags().BoolVar(&noWait, "no-wait", false, "ask the operator for it, and do not wait")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "Do not ask")
+	c.Flags().DurationVar(&r.timeout, "timeout", answerTimeout, "How long to wait until it is done")
+	c.Flags().BoolVar(&noWait, "no-wait", false, "Ask the operator for it, and do not wait")
 	return c
 }
 

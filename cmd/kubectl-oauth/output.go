@@ -40,7 +40,7 @@ func (c choice) Set(value string) error {
 
 // addOutputFlag adds -o with these formats.
 func addOutputFlag(c *cobra.Command, value *string, formats ...string) {
-	c.Flags().VarP(choice{value, formats}, "output", "o", "the format, instead of text for people")
+	c.Flags().VarP(choice{value, formats}, "output", "o", "The format, instead of text for people")
 	complete := cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)
 	cobra.CheckErr(c.RegisterFlagCompletionFunc("output", complete))
 }

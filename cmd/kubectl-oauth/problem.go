@@ -59,8 +59,6 @@ func (a *app) explain(err error) *problem {
 		return known
 	case clientcmd.IsEmptyConfig(err):
 		return &problem{Text: "there is no kubeconfig, so no cluster to talk to", Hint: "set KUBECONFIG, or use --kubeconfig", cause: err}
-	case clientcmd.IsContextNotFound(err):
-		return &problem{Text: err.Error(), Hint: "kubectl config get-contexts", cause: err}
 	case notServed(err):
 		return &problem{
 			Text:  "oauth-operator is not installed in this cluster, or is too old: the API server does not know its kinds",

@@ -36,8 +36,8 @@ failures ends as well. The exit code is not 0 when there is no new token.`,
 		ValidArgsFunction: a.completeConnections,
 		RunE:              func(c *cobra.Command, args []string) error { return r.refresh(c.Context(), args[0], noWait) },
 	}
-	c.Flags().DurationVar(&r.timeout, "timeout", answerTimeout, "how long to wait for the new token")
-	c.Flags().BoolVar(&noWait, "no-wait", false, "ask for it, and do not wait")
+	c.Flags().DurationVar(&r.timeout, "timeout", answerTimeout, "How long to wait for the new token")
+	c.Flags().BoolVar(&noWait, "no-wait", false, "Ask for it, and do not wait")
 	return c
 }
 

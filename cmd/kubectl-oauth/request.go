@@ -18,6 +18,9 @@ import (
 // answerTimeout is how long a request waits by default: longer than a provider may take.
 const answerTimeout = time.Minute
 
+// findOperator shows whether the operator runs, wherever it was installed.
+const findOperator = "kubectl get deployments -A -l app.kubernetes.io/name=oauth-operator"
+
 // request asks the operator for something by an annotation.
 type request struct {
 	*app
@@ -70,20 +73,20 @@ func (r *request) await(ctx context.Context, before *v1alpha1.OAuthConnection, a
 	}
 	err = r.onChange(limited, 0, look, client.InNamespace(before.Namespace), client.MatchingFields{"metadata.name": before.Name})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = r.tooLate(before, answered)
+		err = r.tooLate(answered)
+	}
+	if p, ok := errors.AsType[*problem](err); ok && p.Hint == "" {
+		p.Hint = r.command(before.Namespace, "status", before.Name)
 	}
 	return after, err
 }
 
-func (r *request) tooLate(conn *v1alpha1.OAuthConnection, answered bool) error {
+func (r *request) tooLate(answered bool) error {
 	if answered {
-		return &problem{
-			Text: fmt.Sprintf("the operator is at it, and not done after %s", r.timeout),
-			Hint: r.command(conn.Namespace, "status", conn.Name),
-		}
+		return &problem{Text: fmt.Sprintf("the operator is at it, and not done after %s", r.timeout)}
 	}
 	return &problem{
 		Text: fmt.Sprintf("the operator has not answered within %s; the request stays, and is acted on once it runs", r.timeout),
-		Hint: "kubectl get deployments -A -l app.kubernetes.io/name=oauth-operator",
+		Hint: findOperator,
 	}
 }

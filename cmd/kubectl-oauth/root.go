@@ -20,6 +20,7 @@ func verbs() []func(*app) *cobra.Command {
 		newTokenCommand,
 		newConnectCommand,
 		newProvidersCommand,
+		newInitCommand,
 	}
 }
 
@@ -31,17 +32,18 @@ func newRootCommand(a *app) *cobra.Command {
 
 An OAuthConnection holds one account of one provider; oauth-operator keeps a fresh access token of it
 in a Secret. The usual flags of kubectl (--as, --cluster, --request-timeout, ...) work here too.`,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: a.name},
-		Version:       version(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          knownVerb,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Annotations:           map[string]string{cobra.CommandDisplayNameAnnotation: a.name},
+		Version:               version(),
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableFlagsInUseLine: true,
+		Args:                  knownVerb,
+		RunE:                  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.ErrOut)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
+	root.SetFlagErrorFunc(usage)
 	a.addFlags(root)
 	for _, newVerb := range verbs() {
 		verb := newVerb(a)
@@ -49,6 +51,7 @@ in a Secret. The usual flags of kubectl (--as, --cluster, --request-timeout, ...
 		verb.Example = strings.ReplaceAll(verb.Example, "kubectl oauth", a.name)
 		root.AddCommand(verb)
 	}
+	a.addCompletion(root)
 	return root
 }
 

@@ -59,8 +59,8 @@ and the bar of the token's life: > is now, | is when it is renewed.`,
 			return o.run(c)
 		},
 	}
-	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "show the connections of all namespaces")
-	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "show it again after every change, until Ctrl-C")
+	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the connections of all namespaces")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "Show it again after every change, until Ctrl-C")
 	addOutputFlag(c, &o.output, "json", "yaml", "wide")
 	return c
 }

@@ -73,28 +73,35 @@ func (s *screen) title() {
 
 // steps are the chain that leads to Ready. A step that was not reached has no condition.
 func (s *screen) steps() {
-	chain := []string{
+	var stops []string
+	for _, name := range []string{
 		v1alpha1.ClientResolvedCondition, v1alpha1.AuthorizedCondition, v1alpha1.TokenFreshCondition,
 		v1alpha1.SecretPublishedCondition, v1alpha1.ReadyCondition,
-	}
-	said := ""
-	for _, name := range chain {
+	} {
 		c := meta.FindStatusCondition(s.conn.Status.Conditions, name)
 		if c == nil {
 			c = &metav1.Condition{Type: name, Status: metav1.ConditionUnknown, Message: "not reached yet"}
 		}
-		message := c.Message
-		if message == said {
-			message = "see above"
-		}
-		said = c.Message
+		message := withoutRepeats(c.Message, stops)
 		m := markOf(s.conn, *c)
 		if m.text != "ok" && c.Reason != "" {
 			message = c.Reason + ": " + message
+			stops = append(stops, c.Message)
 		}
 		s.line("  %s  %-17s%s", s.paint.in(m.colour, m.text), name, clean(message))
 	}
 	s.line("")
+}
+
+// withoutRepeats drops what an earlier line said: Ready repeats the message of the step that keeps it.
+func withoutRepeats(message string, said []string) string {
+	for _, earlier := range said {
+		if message == earlier {
+			return "see above"
+		}
+		message = strings.TrimSuffix(message, "; "+earlier)
+	}
+	return message
 }
 
 func (s *screen) facts() {
@@ -106,7 +113,7 @@ func (s *screen) facts() {
 	}
 	s.token()
 	if st.RefreshTokenExpiresAt != nil {
-		s.field("Grant", "ends at "+s.moment(st.RefreshTokenExpiresAt.Time)+" unless it is renewed")
+		s.field("Grant", s.tense(st.RefreshTokenExpiresAt, "ends", "ended"))
 	}
 	if s.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode && (s.wide || st.LastRefreshTime == nil) {
 		s.field("Redirect", st.RedirectURI)
@@ -163,16 +170,16 @@ func (s *screen) token() {
 	}
 	obtained := "obtained " + s.moment(st.LastRefreshTime.Time)
 	if st.RefreshCount > 0 {
-		obtained += fmt.Sprintf(", renewed %d times", st.RefreshCount)
+		obtained += ", renewed " + plural(int(st.RefreshCount), "time", "times")
 	}
 	if st.ExpiresAt == nil {
 		s.field("Token", "no expiry is known; "+obtained)
 	} else {
 		s.field("Token", s.bar()+"  "+s.left())
-		s.field("", "expires "+s.moment(st.ExpiresAt.Time))
+		s.field("", s.tense(st.ExpiresAt, "expires", "expired"))
 	}
 	if st.RefreshAt != nil {
-		s.field("", s.nextRefresh()+s.moment(st.RefreshAt.Time))
+		s.field("", s.nextRefresh())
 	}
 	if st.ExpiresAt != nil {
 		s.field("", obtained)
@@ -180,10 +187,19 @@ func (s *screen) token() {
 }
 
 func (s *screen) nextRefresh() string {
+	at := s.conn.Status.RefreshAt
 	if n := s.conn.Status.ConsecutiveFailures; n > 0 {
-		return fmt.Sprintf("%s, next try ", plural(int(n), "refresh has failed", "refreshes in a row have failed"))
+		return plural(int(n), "refresh has failed", "refreshes in a row have failed") + ", " + s.tense(at, "next try", "next try was due")
 	}
-	return "next refresh "
+	return s.tense(at, "next refresh", "next refresh was due")
+}
+
+// tense is a time with the words for what is to come, or for what is over.
+func (s *screen) tense(at *metav1.Time, comes, over string) string {
+	if !at.After(s.now) {
+		comes = over
+	}
+	return comes + " " + s.moment(at.Time)
 }
 
 func plural(n int, one, many string) string {
@@ -212,16 +228,16 @@ func (s *screen) bar() string {
 		return min(max(int(share*barWidth), 0), barWidth-1)
 	}
 	cells := []byte(strings.Repeat(".", barWidth))
-	now := place(s.now)
-	for i := range now {
-		cells[i] = '='
+	now, colour := place(s.now), green
+	if !s.now.Before(end) {
+		now, colour = barWidth, red
 	}
+	copy(cells, strings.Repeat("=", now))
 	if st.RefreshAt != nil && st.RefreshAt.After(s.now) {
 		cells[place(st.RefreshAt.Time)] = '|'
 	}
-	colour := green
-	if cells[now] = '>'; !s.now.Before(end) {
-		cells[now], colour = '=', red
+	if now < barWidth {
+		cells[now] = '>'
 	}
 	return "[" + s.paint.in(colour, string(cells)) + "]"
 }
@@ -254,6 +270,8 @@ func (s *screen) next() {
 	conn := s.conn
 	var command string
 	switch readyOf(conn).Reason {
+	case "":
+		command = findOperator
 	case v1alpha1.ReasonAuthorizationRequired, v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonRecordUnreadable:
 		command = s.command(conn.Namespace, "connect", conn.Name)
 	case v1alpha1.ReasonClientRejected, v1alpha1.ReasonRequestRejected, v1alpha1.ReasonRefreshFailed, v1alpha1.ReasonTokenExpired:

@@ -44,8 +44,8 @@ own rights. A token that cannot be used is not printed, unless --force is given.
 		ValidArgsFunction: a.completeConnections,
 		RunE:              func(c *cobra.Command, args []string) error { return o.run(c.Context(), args[0]) },
 	}
-	c.Flags().StringVar(&o.key, "key", accessTokenKey, "the key of the Secret")
-	c.Flags().BoolVar(&o.force, "force", false, "print it although it may not be usable")
+	c.Flags().StringVar(&o.key, "key", accessTokenKey, "The key of the Secret")
+	c.Flags().BoolVar(&o.force, "force", false, "Print it although it may not be usable")
 	return c
 }
 
