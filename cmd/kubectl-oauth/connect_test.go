@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -639,15 +639,19 @@ func TestCtrlCAtAQuestionLeavesNothingBehind(t *testing.T) {
 
 func TestTheProgramEndsWith130AfterASignal(t *testing.T) {
 	r := newConnectRig(t, nil)
+	program := exec.CommandContext(t.Context(), "kubectl-oauth", "connect", "github", "--no-browser", "--kubeconfig", r.kubeconfig, "-n", r.namespace)
+	program.Stdout, program.Stderr = &r.out, &r.errOut
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
 	r.operate(func(o *operator) {
 		o.admit()
 		o.says("Waiting for the browser")
-		o.check(syscall.Kill(os.Getpid(), syscall.SIGINT))
+		o.check(program.Process.Signal(os.Interrupt))
 	})
-	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &r.out, ErrOut: &r.errOut}
-	args := []string{"/usr/local/bin/kubectl-oauth", "connect", "github", "--no-browser", "--kubeconfig", r.kubeconfig, "-n", r.namespace}
-	if code := run(args, streams, clock.RealClock{}); code != 130 {
-		t.Errorf("exit code %d:\n%s", code, r.errOut.String())
+	err := program.Wait()
+	if code := program.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d, %v", code, err)
 	}
 	r.nothingLeft()
 	if said := r.errOut.String(); !strings.HasSuffix(said, "Interrupted: nothing was connected.\n") {
@@ -657,13 +661,12 @@ func TestTheProgramEndsWith130AfterASignal(t *testing.T) {
 
 func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	for _, flags := range [][]string{{"--timeout", "0s"}, {"--timeout", "-1m"}, {"--port", "-1"}, {"--port", "65536"}, {"--code", "--port", "8000"}, {"gitlab"}} {
-		var errOut transcript
-		streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &errOut, ErrOut: &errOut}
-		if code := run(append([]string{"kubectl-oauth", "connect", "github", "--kubeconfig", "/dev/null"}, flags...), streams, clock.RealClock{}); code != 1 {
-			t.Errorf("%v: exit code %d:\n%s", flags, code, errOut.String())
-		}
-		if said := errOut.String(); !strings.HasPrefix(said, "error: ") || strings.Contains(said, "kubeconfig") {
-			t.Errorf("%v: %s", flags, said)
+		a := newApp("kubectl-oauth", genericiooptions.NewTestIOStreamsDiscard(), clock.RealClock{})
+		root := newRootCommand(a)
+		root.SetArgs(append([]string{"connect", "github", "--kubeconfig", "/dev/null"}, flags...))
+		err := root.ExecuteContext(t.Context())
+		if err == nil || strings.Contains(a.explain(err).Text, "kubeconfig") {
+			t.Errorf("%v: got %v", flags, err)
 		}
 	}
 }
