@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -33,7 +34,9 @@ type Options struct {
 	PublicURL string
 	// CallbackAddr to listen on; empty: a free port of 127.0.0.1.
 	CallbackAddr string
-	// Args are more flags. Link mode and egress to loopback over http are on already.
+	// Modes are the ways in which people may connect; empty: Link.
+	Modes []string
+	// Args are more flags. Egress to loopback over http is on already, and the rate limit off.
 	Args []string
 	// Env are more variables of the environment, as NAME=value.
 	Env []string
@@ -87,13 +90,17 @@ func (p *Process) start(o Options) error {
 	if p.PublicURL == "" {
 		p.PublicURL = p.CallbackURL
 	}
+	if len(o.Modes) == 0 {
+		o.Modes = []string{"Link"}
+	}
 	args := append([]string{
 		"--namespace=" + testenv.OperatorNamespace,
 		"--public-url=" + p.PublicURL,
 		"--callback-bind-address=" + o.CallbackAddr,
 		"--metrics-bind-address=" + addrs[1],
 		"--health-probe-bind-address=" + addrs[2],
-		"--connect-mode=Link", "--requests-per-minute=1000000", "--allow-http", "--allow-cidr=127.0.0.0/8", "--allow-cidr=::1/128",
+		"--connect-mode=" + strings.Join(o.Modes, ","), "--requests-per-minute=1000000",
+		"--allow-http", "--allow-cidr=127.0.0.0/8", "--allow-cidr=::1/128",
 	}, o.Args...)
 	// The process outlives the call; Stop and Kill end it.
 	p.cmd = exec.CommandContext(context.Background(), binary, args...)
