@@ -6,6 +6,8 @@ N       ?= 1000
 # Packages of one test run share two cores with an API server each.
 TESTP   ?= 2
 TESTFLAGS ?=
+# Of a release: the tag that is checked out, else no release at all.
+VERSION ?= $(or $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null),v0.0.0)
 
 # The control plane's programs: those that KUBEBUILDER_ASSETS names, else our own build.
 K8S_BIN := $(CURDIR)/bin/k8s
@@ -30,8 +32,8 @@ demo-up: build control-plane ## The same, and stays up for you to try.
 
 ##@ Develop
 .PHONY: build generate manifests fmt
-build: ## Build the operator into bin/manager.
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/manager ./cmd/manager
+build: ## Build the operator and the kubectl plugin into bin/.
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/manager ./cmd/kubectl-oauth
 
 generate: tool-controller-gen ## Generate the kinds' deep copies.
 	controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
@@ -64,6 +66,11 @@ verify: lint tool-helm control-plane ## Fail on drift of generated files, on lin
 
 bench: build control-plane ## Measure refreshes against a baseline; N=10000 for more connections.
 	@$(GO) run ./hack/bench -n $(N)
+
+##@ Release
+.PHONY: krew
+krew: ## Build the kubectl plugin's archives and its krew manifest into dist/; VERSION=v1.2.3.
+	@$(GO) run ./hack/krew -version $(VERSION)
 
 ##@ What the rest needs
 .PHONY: control-plane help

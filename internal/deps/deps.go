@@ -6,8 +6,4 @@ package deps
 
 import (
 	_ "github.com/chromedp/chromedp"
-	_ "github.com/rogpeppe/go-internal/testscript"
-	_ "github.com/spf13/cobra"
-	_ "k8s.io/cli-runtime/pkg/genericclioptions"
-	_ "k8s.io/cli-runtime/pkg/printers"
 )
