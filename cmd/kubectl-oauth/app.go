@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type app struct {
 	clock clock.Clock
 
 	cluster client.WithWatch // made by client
+	typed   *bufio.Reader    // of In, made by readLine
 }
 
 func newApp(program string, streams genericiooptions.IOStreams, clock clock.Clock) *app {

@@ -112,7 +112,7 @@ func (c *connecting) follow(ctx context.Context, o client.Object, list client.Ob
 			if hopeless(err) {
 				return err
 			}
-			c.progress.line("The API server did not take it: %s", visible(err.Error()))
+			c.progress.line("The API server did not take it: %s", clean(err.Error()))
 		}
 	}
 }

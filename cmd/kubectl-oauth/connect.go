@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -93,8 +92,7 @@ type connecting struct {
 	asks     bool                       // somebody is there to answer
 	name     string
 
-	// Each is set by the step that is named like it.
-	cluster  client.WithWatch
+	// Set by the steps.
 	before   *v1alpha1.OAuthConnection
 	username string
 	listener net.Listener                 // nil with --code
@@ -104,15 +102,13 @@ type connecting struct {
 	after    *v1alpha1.OAuthConnection
 
 	progress *progress
-	lines    *bufio.Scanner // what the person types
-	trouble  chan error     // of those who serve the browser or the person meanwhile
+	trouble  chan error // of those who serve the browser or the person meanwhile
 	closers  []func()
 }
 
 // connect walks the steps and tidies up, however they end.
 func (c *connecting) connect(ctx context.Context) error {
 	c.progress = &progress{out: c.ErrOut, terminal: printers.IsTerminal(c.ErrOut)}
-	c.lines = bufio.NewScanner(c.In)
 	c.trouble = make(chan error, 1)
 	err := c.walk(ctx)
 	c.progress.end()

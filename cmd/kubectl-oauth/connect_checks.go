@@ -23,9 +23,6 @@ func (c *connecting) check(ctx context.Context) error {
 		return err
 	}
 	c.before = conn
-	if c.cluster, err = c.client(); err != nil {
-		return err
-	}
 	if err := c.connectable(); err != nil {
 		return err
 	}
@@ -95,12 +92,11 @@ func (c *connecting) replaceable(ctx context.Context) error {
 			Hint: "to replace that: " + c.next("connect", "--yes"),
 		}
 	}
-	c.progress.ask(fmt.Sprintf("%s is connected already, to %s. Replace it? [y/N] ", c.before.Name, account(c.before.Status.Account)))
-	answer, err := c.readLine(ctx)
+	answer, err := c.question(ctx, fmt.Sprintf("%s is connected already, to %s. Replace it? [y/N] ", c.before.Name, account(c.before.Status.Account)))
 	if err != nil {
 		return err
 	}
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+	if a := strings.ToLower(answer); a != "y" && a != "yes" {
 		return &problem{Text: "not replaced: " + c.nothing()}
 	}
 	return nil
@@ -121,7 +117,7 @@ func account(name string) string {
 	if name == "" {
 		return "an account whose name is not known"
 	}
-	return visible(name)
+	return clean(name)
 }
 
 // shellWord quotes a text for a shell, where it has to be.

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"regexp"
 	"strings"
 
@@ -16,8 +15,7 @@ import (
 // taken it. Whether it is the right one shows when the browser goes on.
 func (c *connecting) typeCode(ctx context.Context) {
 	for {
-		c.progress.ask("The page shows a code. Type it here: ")
-		line, err := c.readLine(ctx)
+		line, err := c.question(ctx, "The page shows a code. Type it here: ")
 		if err != nil {
 			select {
 			case c.trouble <- err:
@@ -42,7 +40,7 @@ func (c *connecting) typeCode(ctx context.Context) {
 // parseCode forgives case, dashes and spaces.
 func parseCode(typed string) (string, bool) {
 	letters := strings.Map(func(r rune) rune {
-		if r == '-' || r == ' ' || r == '\t' || r == '\r' {
+		if r == '-' || r == ' ' || r == '\t' {
 			return -1
 		}
 		return r
@@ -53,28 +51,12 @@ func parseCode(typed string) (string, bool) {
 	return letters[:4] + "-" + letters[4:], true
 }
 
-var errNoInput = &problem{
-	Text: "the input ended without an answer",
-	Hint: "run it in a terminal",
-}
-
-// readLine reads what the person types. It returns when ctx ends, although the reading goes on.
-func (c *connecting) readLine(ctx context.Context) (string, error) {
-	read := make(chan error, 1)
-	go func() {
-		if c.lines.Scan() {
-			read <- nil
-			return
-		}
-		read <- errors.Join(errNoInput, c.lines.Err())
-	}()
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case err := <-read:
-		if err != nil {
-			return "", err
-		}
-		return c.lines.Text(), nil
+// question asks the person something.
+func (c *connecting) question(ctx context.Context, text string) (string, error) {
+	c.progress.ask(text)
+	answer, err := c.readLine(ctx)
+	if err == nil {
+		c.progress.answered()
 	}
+	return answer, err
 }

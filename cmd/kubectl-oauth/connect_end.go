@@ -24,6 +24,8 @@ func stage(attempt *v1alpha1.OAuthAuthorization) string {
 		return "Back from the provider. The operator asks it for the token ..."
 	case completed(attempt).Reason == v1alpha1.ReasonWaitingForProvider:
 		return "Waiting for you to sign in and consent at the provider ..."
+	case attempt.Spec.Browser != nil && attempt.Spec.Method == v1alpha1.PairingCode:
+		return "Waiting for you to go on in the browser, by the button below the code ..."
 	case attempt.Spec.Browser != nil:
 		return "This is your browser. Waiting for you to go on in it ..."
 	}
@@ -40,7 +42,7 @@ func (c *connecting) nothing() string {
 
 // ended is the error for an attempt that the operator ended. Its message is for people.
 func (c *connecting) ended(end metav1.Condition) error {
-	p := &problem{Text: visible(end.Message) + ": " + c.nothing(), Hint: "to try again: " + c.next("connect")}
+	p := &problem{Text: clean(end.Message) + ": " + c.nothing(), Hint: "to try again: " + c.next("connect")}
 	switch end.Reason {
 	case v1alpha1.ReasonConnectionNotFound:
 		p.Hint = "those that exist: " + c.command(c.key.Namespace, "status")
@@ -76,7 +78,7 @@ func (c *connecting) late(limit time.Duration) error {
 func (c *connecting) unpublished(what string, because *metav1.Condition) error {
 	p := &problem{Text: account(c.attempt.Status.Account) + " is connected, but " + what, Hint: c.next("status")}
 	if because != nil {
-		p.Text += ": " + visible(because.Message)
+		p.Text += ": " + clean(because.Message)
 	}
 	return p
 }
@@ -109,7 +111,7 @@ func (c *connecting) report(context.Context) error {
 	status := c.after.Status
 	with := ""
 	if status.Provider != "" {
-		with = " at " + visible(status.Provider)
+		with = " at " + clean(status.Provider)
 	}
 	fmt.Fprintf(c.Out, "Connected %s%s.\n", account(c.attempt.Status.Account), with)
 	table := printers.GetNewTabWriter(c.Out)
@@ -123,10 +125,10 @@ func (c *connecting) report(context.Context) error {
 func (c *connecting) scopes() string {
 	granted := "the provider's default"
 	if len(c.after.Status.Scopes) > 0 {
-		granted = visible(strings.Join(c.after.Status.Scopes, " "))
+		granted = clean(strings.Join(c.after.Status.Scopes, " "))
 	}
 	if a := meta.FindStatusCondition(c.after.Status.Conditions, v1alpha1.AuthorizedCondition); a != nil && a.Reason == v1alpha1.ReasonScopesReduced {
-		granted += " (" + visible(a.Message) + ")"
+		granted += " (" + clean(a.Message) + ")"
 	}
 	return granted
 }
@@ -135,7 +137,7 @@ func (c *connecting) refresh() string {
 	status, now := c.after.Status, c.clock.Now()
 	switch {
 	case status.RefreshAt != nil:
-		return "in " + duration.HumanDuration(status.RefreshAt.Sub(now))
+		return relative(status.RefreshAt.Time, now)
 	case status.ExpiresAt != nil:
 		return fmt.Sprintf("not possible: the token expires in %s, and an account has to be connected again", duration.HumanDuration(status.ExpiresAt.Sub(now)))
 	}

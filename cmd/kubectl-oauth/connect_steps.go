@@ -58,7 +58,7 @@ func (c *connecting) create(ctx context.Context) error {
 func (c *connecting) admit(ctx context.Context) error {
 	silent := &problem{
 		Text: fmt.Sprintf("the operator did not answer within %s: %s", c.patience.Operator, c.nothing()),
-		Hint: "is it running? kubectl get pods -A -l app.kubernetes.io/name=oauth-operator",
+		Hint: "is it running? " + findOperator,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.patience.Operator, silent)
 	defer cancel()

@@ -152,7 +152,7 @@ func TestConnectTakesATypedCodeAndAsksAgainForOneOfTheWrongForm(t *testing.T) {
 		if got := *o.attempt().Spec.Browser; got != (v1alpha1.PairedBrowser{Code: "BCDF-GHJK"}) {
 			t.Errorf("the browser is %v", got)
 		}
-		o.says("This is your browser")
+		o.says("by the button")
 		o.claim()
 		o.complete("octocat")
 		o.publish(nil)
@@ -165,8 +165,10 @@ func TestConnectTakesATypedCodeAndAsksAgainForOneOfTheWrongForm(t *testing.T) {
 
   https://oauth.example.com/authorize/1
 
-The page shows a code. Type it here: That is no code: it has eight letters and no vowels, as in BCDF-GHJK.
-The page shows a code. Type it here: This is your browser. Waiting for you to go on in it ...
+The page shows a code. Type it here: 
+That is no code: it has eight letters and no vowels, as in BCDF-GHJK.
+The page shows a code. Type it here: 
+Waiting for you to go on in the browser, by the button below the code ...
 Back from the provider. The operator asks it for the token ...
 Saved. Waiting for the Secret ...
 `, said); diff != "" {
@@ -182,7 +184,7 @@ func TestConnectWithoutAnybodyToTypeTheCodeSaysSo(t *testing.T) {
 		_ = o.keyboard.Close()
 	})
 	_, said, err := r.run()
-	if err == nil || !strings.Contains(said, "error: the input ended without an answer") {
+	if err == nil || !strings.Contains(said, "error: nothing was typed") {
 		t.Errorf("got %v:\n%s", err, said)
 	}
 }
@@ -314,7 +316,7 @@ func TestConnectSaysHowAnAttemptEndedAndWhatToDoNext(t *testing.T) {
 		v1alpha1.ReasonConnectionNotReady: {"Secret github-client does not exist", "error: Secret github-client does not exist: nothing was connected\nhint: what it needs: " + look},
 		v1alpha1.ReasonConnectionNotFound: {"this connection does not exist any more", "hint: those that exist: kubectl oauth status -n team\n"},
 		v1alpha1.ReasonMethodNotAllowed:   {"not switched on", "error: not switched on: nothing was connected\nhint: the ways that are open are in the connection's message: " + look},
-		v1alpha1.ReasonAccountNotExpected: {"account hubot\x1b[2J\nconsented", "error: account hubot\ufffd[2J consented: nothing was connected\n" +
+		v1alpha1.ReasonAccountNotExpected: {"account hubot\x1b[2J\nconsented", "error: account hubot?[2J?consented: nothing was connected\n" +
 			"hint: sign out at the provider, or choose the other account there, then: kubectl oauth connect github -n team\n"},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -374,7 +376,7 @@ func TestConnectSaysThatTheOperatorDoesNotAnswer(t *testing.T) {
 	r.connecting.patience.Operator = 50 * time.Millisecond
 	_, said, err := r.run()
 	if diff := cmp.Diff("error: the operator did not answer within 50ms: nothing was connected\n"+
-		"hint: is it running? kubectl get pods -A -l app.kubernetes.io/name=oauth-operator\n", said); diff != "" || err == nil {
+		"hint: is it running? kubectl get deployments -A -l app.kubernetes.io/name=oauth-operator\n", said); diff != "" || err == nil {
 		t.Errorf("got %v: %s", err, diff)
 	}
 }
@@ -511,8 +513,7 @@ func TestDefinitionsThatAreTooOldAreNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.connecting.cluster = nil
-	r.connecting.app.cluster = interceptor.NewClient(cluster, interceptor.Funcs{
+	r.connecting.cluster = interceptor.NewClient(cluster, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			err := c.Create(ctx, o, opts...)
 			if attempt, ok := o.(*v1alpha1.OAuthAuthorization); ok { // as fields are dropped that are not known

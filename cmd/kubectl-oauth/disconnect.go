@@ -99,13 +99,16 @@ func (r *request) confirm(ctx context.Context, conn *v1alpha1.OAuthConnection) e
 
 // readLine reads what a person types. The read cannot be cancelled: Ctrl-C leaves it behind.
 func (a *app) readLine(ctx context.Context) (string, error) {
+	if a.typed == nil {
+		a.typed = bufio.NewReader(a.In)
+	}
 	type result struct {
 		line string
 		err  error
 	}
 	typed := make(chan result, 1)
 	go func() {
-		line, err := bufio.NewReader(a.In).ReadString('\n')
+		line, err := a.typed.ReadString('\n')
 		typed <- result{strings.TrimSpace(line), err}
 	}()
 	select {

@@ -487,6 +487,30 @@ func TestOnlyPlainWebAddressesAreOpenedForPairing(t *testing.T) {
 	}
 }
 
+func TestTheListenerAnswersUnderItsOwnAddressWithoutIPv4(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6")
+	}
+	l := &localRig{}
+	p, err := newPairing("https://oauth.example.com/authorize/uid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.vouch, l.host = l.vouch, listener.Addr().String()
+	t.Cleanup(serveLoopback(listener, &loopback{host: l.host, path: pairPath, arrive: p.arrive}))
+	if got := loopbackOf(listener); got.Address != "::1" {
+		t.Errorf("got %v", got)
+	}
+	target := "/pair?browser=" + hashA + "&state=" + p.state.Reveal()
+	if resp, _ := l.get(t, http.MethodGet, target, http.Header{"Host": {"127.0.0.1:" + l.host[6:]}}); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("another address gets %s", resp.Status)
+	}
+	if resp, _ := l.get(t, http.MethodGet, target, nil); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("got %s", resp.Status)
+	}
+}
+
 func TestATakenPortIsSaidWithTheWayOut(t *testing.T) {
 	listener, err := listenLoopback(t.Context(), 0)
 	if err != nil {

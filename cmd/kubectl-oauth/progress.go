@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -21,23 +20,24 @@ type progress struct {
 	mu     sync.Mutex
 	text   string // told last
 	column int    // how much of the terminal's line is written
+	asking bool   // the line ends with a question
 }
 
 // now tells what is being waited for. The same again is not repeated.
 func (p *progress) now(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case text == p.text:
+	if text == p.text {
 		return
-	case p.terminal:
-		p.clear()
+	}
+	p.clear()
+	p.text = text
+	if p.terminal {
 		fmt.Fprint(p.out, text)
 		p.column = utf8.RuneCountInString(text)
-	default:
-		fmt.Fprintln(p.out, text)
+		return
 	}
-	p.text = text
+	fmt.Fprintln(p.out, text)
 }
 
 // line prints what stays.
@@ -49,13 +49,23 @@ func (p *progress) line(format string, args ...any) {
 	p.text = ""
 }
 
-// ask prints a question. The answer ends its line.
+// ask prints a question. On a terminal its line ends with what people type.
 func (p *progress) ask(question string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
 	fmt.Fprint(p.out, question)
-	p.text = ""
+	p.text, p.asking = "", true
+}
+
+// answered says that somebody has typed a line.
+func (p *progress) answered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal {
+		p.asking = false
+	}
+	p.clear()
 }
 
 // end removes what was being waited for.
@@ -67,21 +77,12 @@ func (p *progress) end() {
 }
 
 func (p *progress) clear() {
+	if p.asking {
+		fmt.Fprintln(p.out)
+		p.asking = false
+	}
 	if p.column > 0 {
 		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.column))
 		p.column = 0
 	}
-}
-
-// visible takes out of a foreign text what could steer a terminal.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsGraphic(r):
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return unicode.ReplacementChar
-	}, text)
 }
