@@ -70,7 +70,7 @@ func (a *app) explain(err error) *problem {
 	case apierrors.IsUnauthorized(err):
 		return &problem{Text: "the API server does not accept your credentials", Hint: "log in again: kubectl auth whoami", cause: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &problem{Text: "the time is up", cause: err}
+		return &problem{Text: "the API server did not answer in time", cause: err}
 	case errors.As(err, &unreachable):
 		return &problem{
 			Text:  "the API server cannot be reached: " + unreachable.Err.Error(),

@@ -89,7 +89,7 @@ func (o *statusOptions) show(ctx context.Context, out io.Writer) error {
 	case o.output == "json" || o.output == "yaml":
 		return printObject(out, o.output, list)
 	case len(list.Items) == 0:
-		return o.sayNone()
+		return o.sayNone(out)
 	}
 	t := table{now: o.clock.Now(), paint: newPaint(o.Out), namespaces: o.allNamespaces, wide: o.output == "wide"}
 	return t.print(out, list.Items)
@@ -141,17 +141,21 @@ func (o *statusOptions) selected() ([]client.ListOption, error) {
 	return options, nil
 }
 
-func (o *statusOptions) sayNone() error {
-	if o.allNamespaces {
-		o.say("There are no connections in this cluster. Begin with: %s init --help", o.name)
-		return nil
+// sayNone is no output for scripts, but part of a watched screen.
+func (o *statusOptions) sayNone(out io.Writer) error {
+	where := "this cluster"
+	if !o.allNamespaces {
+		namespace, err := o.namespace()
+		if err != nil {
+			return err
+		}
+		where = "namespace " + namespace
 	}
-	namespace, err := o.namespace()
-	if err != nil {
-		return err
+	if !o.watch {
+		out = o.ErrOut
 	}
-	o.say("There are no connections in namespace %s. Begin with: %s init --help", namespace, o.name)
-	return nil
+	_, err := fmt.Fprintf(out, "There are no connections in %s. Begin with: %s init --help\n", where, o.name)
+	return err
 }
 
 // follow shows the state again whenever it changed. A terminal is drawn anew, also for the times to
