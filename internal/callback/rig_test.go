@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 type rig struct {
 	*Server
 	idp      *idp.Provider
+	listen   func(http.Handler) *httptest.Server
 	url      string
 	clock    *clocktesting.FakePassiveClock
 	events   *events.FakeRecorder
@@ -62,12 +63,19 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	p, err := idp.New(idp.Options{})
+	return newRigOf(t, idp.Options{}, httptest.NewServer)
+}
+
+// newRigOf has a provider with options, and servers that listen makes.
+func newRigOf(t *testing.T, options idp.Options, listen func(http.Handler) *httptest.Server) *rig {
+	t.Helper()
+	p, err := idp.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{
 		idp:      p,
+		listen:   listen,
 		clock:    clocktesting.NewFakePassiveClock(time.Now()),
 		events:   events.NewFakeRecorder(100),
 		registry: prometheus.NewRegistry(),
@@ -173,7 +181,7 @@ func (r *rig) serve(t *testing.T, s *Server) string {
 	t.Helper()
 	var handler http.Handler
 	var once sync.Once
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	listener := r.listen(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		once.Do(func() { handler = s.Handler() })
 		handler.ServeHTTP(w, req.WithContext(log.IntoContext(req.Context(), r.logger())))
 	}))
