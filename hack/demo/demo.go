@@ -16,6 +16,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/plugin"
 )
 
 // namespace is where manifests/ puts everything, and where kubectl looks without being told.
@@ -36,8 +37,9 @@ type demo struct {
 	operator   *operator.Process
 	terminal   *terminal
 
-	start string // the address where alice's consent starts
-	first token  // the first access token, which expires while later ones are used
+	connect string          // the command that connects an account to alice
+	plugin  *plugin.Process // which runs it
+	first   token           // the first access token, which expires while later ones are used
 
 	cleanUps []func() error
 }
@@ -60,13 +62,14 @@ func (d *demo) steps() []step {
 	}
 	return append(prepared,
 		step{"See what is missing", (*demo).seeWhatIsMissing},
-		step{"Consent in a browser", (*demo).consentInABrowser},
+		step{"See who may connect an account", (*demo).seeWhoMayConnect},
+		step{"Connect an account", (*demo).connectAnAccount},
 		step{"See the Secret that workloads mount", (*demo).seeTheSecret},
 		step{"See where the refresh token is", (*demo).seeWhereTheRefreshTokenIs},
 		step{"Use the token, also after two refreshes", (*demo).useTheTokenThroughTwoRefreshes},
 		step{"Delete the Secret: it comes back", (*demo).deleteTheSecret},
 		step{"Delete the connection: the grant is revoked", (*demo).deleteTheConnection},
-		step{"Look for secrets in the operator's log", (*demo).lookForSecretsInTheLog},
+		step{"Look for secrets in what was printed", (*demo).lookForSecrets},
 	)
 }
 

@@ -100,10 +100,10 @@ func TestATakenAddressIsNamedWithTheWayOut(t *testing.T) {
 	}
 }
 
-func TestWhatIsPrintedHasNoTicketCodeOrToken(t *testing.T) {
+func TestWhatIsPrintedHasNoStateCodeOrToken(t *testing.T) {
 	var out bytes.Buffer
 	s := &story{out: &out}
-	s.fact("%s", shortened("http://127.0.0.1:18082/connect/default/alice?ticket=abcdefghSENTINEL"))
+	s.fact("%s", withoutState("http://127.0.0.1:18082/authorize/default/alice-x?state=SENTINEL"))
 	s.fact("%s", token("SENTINEL"))
 	s.fail(errors.New(`Get "http://127.0.0.1:18082/callback/ns/default/alice?code=SENTINEL&state=SENTINEL": EOF`), "")
 	if strings.Contains(out.String(), "SENTINEL") {

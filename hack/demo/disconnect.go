@@ -51,16 +51,16 @@ func (d *demo) seeTheRevocation(ctx context.Context, last token) error {
 	return nil
 }
 
-// lookForSecretsInTheLog knows every one of them from the provider.
-func (d *demo) lookForSecretsInTheLog(context.Context) error {
+// lookForSecrets knows every one of them from the provider.
+func (d *demo) lookForSecrets(context.Context) error {
 	secrets := append(d.provider.Issued(), d.provider.Received()...)
 	log := d.operator.Log()
 	for _, secret := range secrets {
-		if strings.Contains(log, secret) {
-			return errors.New("the operator's log holds a secret")
+		if strings.Contains(log, secret) || strings.Contains(d.plugin.Output(), secret) {
+			return errors.New("the operator's log, or what kubectl oauth printed, holds a secret")
 		}
 	}
-	d.story.tell("Its %d lines have none of the %d codes, tokens, states, verifiers and client secrets that went to or from the provider.",
+	d.story.tell("The operator's log of %d lines and kubectl oauth's output have none of the %d codes, tokens, states, verifiers and client secrets that went to or from the provider.",
 		strings.Count(log, "\n"), len(secrets))
 	return nil
 }

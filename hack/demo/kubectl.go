@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv/plugin"
 )
 
 // terminal runs kubectl commands exactly as a person would type them.
@@ -22,19 +24,22 @@ type terminal struct {
 	env   []string
 }
 
-// newTerminal uses the kubectl on PATH, else the one in bin/k8s. Its cache goes to scratch.
+// newTerminal finds kubectl oauth in bin, where kubectl looks for its plugins because it is on PATH, and
+// kubectl on PATH, else in bin/k8s. Its cache goes to scratch.
 func newTerminal(s *story, root, kubeconfig, scratch string) (*terminal, error) {
-	t := &terminal{story: s, dir: root, env: append(os.Environ(),
-		"KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+filepath.Join(scratch, "kube-cache"))}
-	if _, err := exec.LookPath("kubectl"); err == nil {
-		return t, nil
+	bin := filepath.Join(root, "bin")
+	if _, err := os.Stat(filepath.Join(bin, "kubectl-oauth")); err != nil {
+		return nil, errors.New("there is no kubectl oauth; build it with: make build")
 	}
-	binaries := filepath.Join(root, "bin", "k8s")
-	if _, err := os.Stat(filepath.Join(binaries, "kubectl")); err != nil {
-		return nil, errors.New("there is no kubectl; build one with: make control-plane")
+	path := []string{bin, os.Getenv("PATH")}
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		path = []string{bin, filepath.Join(bin, "k8s"), os.Getenv("PATH")}
+		if _, err := os.Stat(filepath.Join(bin, "k8s", "kubectl")); err != nil {
+			return nil, errors.New("there is no kubectl; build one with: make control-plane")
+		}
 	}
-	t.env = append(t.env, "PATH="+binaries+string(os.PathListSeparator)+os.Getenv("PATH"))
-	return t, nil
+	return &terminal{story: s, dir: root, env: append(os.Environ(), "KUBECONFIG="+kubeconfig,
+		"KUBECACHEDIR="+filepath.Join(scratch, "kube-cache"), "PATH="+strings.Join(path, string(os.PathListSeparator)))}, nil
 }
 
 // show runs a command and prints both the command and its output.
@@ -68,14 +73,25 @@ func (t *terminal) showRefusal(ctx context.Context, command string) error {
 	return nil
 }
 
-// execute replaces the shell by the command, so that the end of ctx reaches kubectl.
+// start prints a command and leaves it running.
+func (t *terminal) start(ctx context.Context, command string) (*plugin.Process, error) {
+	t.story.command(command)
+	return plugin.Start(t.shell(ctx, command))
+}
+
 func (t *terminal) execute(ctx context.Context, command string) (output, complaint string, err error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = t.dir, t.env, &stdout, &stderr
-	cmd.WaitDelay = time.Second
+	cmd := t.shell(ctx, command)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
 	return stdout.String(), stderr.String(), err
+}
+
+// shell replaces itself by the command, so that the end of ctx reaches kubectl.
+func (t *terminal) shell(ctx context.Context, command string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = t.dir, t.env, time.Second
+	return cmd
 }
 
 func lastLine(text string, err error) string {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo connects and refreshes an OAuth account on a real Kubernetes API server and tells
-// what happens. It needs bin/manager and bin/k8s (make demo builds both), and leaves nothing behind.
+// what happens. It needs bin/manager, bin/kubectl-oauth and bin/k8s (make demo builds them), and leaves nothing behind.
 //
 //	demo          tells the story and ends
 //	demo --stay   prepares everything and stays up for a person to try

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
@@ -50,8 +53,8 @@ func (d *demo) kubeconfig() string {
 }
 
 func (d *demo) startKubernetes(ctx context.Context) (err error) {
-	d.story.tell("A real API server in a temporary folder, which kubectl uses from here on. The operator's kinds (config/crd) and its roles (config/rbac) are installed:")
-	if d.kubernetes, err = testenv.Start(ctx, testenv.Options{CRDs: true, RBAC: true}); err != nil {
+	d.story.tell("A real API server in a temporary folder, which kubectl uses from here on. The operator's kinds (config/crd), roles (config/rbac) and admission policies (config/policy) are installed:")
+	if d.kubernetes, err = testenv.Start(ctx, testenv.Options{CRDs: true, RBAC: true, Policies: true}); err != nil {
 		return err
 	}
 	d.atTheEnd(d.kubernetes.Stop)
@@ -59,7 +62,28 @@ func (d *demo) startKubernetes(ctx context.Context) (err error) {
 	if err := testenv.WriteKubeconfig(d.kubeconfig(), d.kubernetes.Config); err != nil {
 		return err
 	}
+	for user, role := range map[string]testenv.Role{"alice": testenv.Edit, "victor": testenv.View} {
+		if err := d.addPerson(ctx, user, role); err != nil {
+			return err
+		}
+	}
 	return d.terminal.show(ctx, "kubectl api-resources --api-group=oauth-operator.dev")
+}
+
+// addPerson adds a context for somebody who has a role in the namespace.
+func (d *demo) addPerson(ctx context.Context, name string, role testenv.Role) error {
+	person, err := d.kubernetes.Person(ctx, name, role, namespace)
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := clientcmd.LoadFromFile(d.kubeconfig())
+	if err != nil {
+		return err
+	}
+	cluster := kubeconfig.Contexts[kubeconfig.CurrentContext].Cluster
+	kubeconfig.AuthInfos[name] = &api.AuthInfo{ClientCertificateData: person.CertData, ClientKeyData: person.KeyData}
+	kubeconfig.Contexts[name] = &api.Context{Cluster: cluster, AuthInfo: name}
+	return clientcmd.WriteToFile(*kubeconfig, d.kubeconfig())
 }
 
 // startProvider registers the clients of manifests/.
@@ -104,6 +128,7 @@ func (d *demo) startOperator(ctx context.Context) error {
 		Config:       config,
 		PublicURL:    d.addresses.publicURL(),
 		CallbackAddr: d.addresses.callback,
+		Modes:        []string{"Pairing"},
 		Args:         []string{"--log-format=text"},
 	})
 	if err != nil {
