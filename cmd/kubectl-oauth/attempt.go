@@ -70,9 +70,12 @@ func (c *connecting) add(ctx context.Context, field string, value any) error {
 
 // followAttempt looks at the attempt until done, or until it has ended otherwise.
 func (c *connecting) followAttempt(ctx context.Context, done func(*v1alpha1.OAuthAuthorization) bool) error {
-	attempt := c.attempt.DeepCopy()
-	err := c.follow(ctx, attempt, &v1alpha1.OAuthAuthorizationList{}, func() (bool, error) {
-		c.attempt = attempt.DeepCopy()
+	err := c.follow(ctx, c.key, &v1alpha1.OAuthAuthorizationList{}, func(ctx context.Context) (bool, error) {
+		attempt := &v1alpha1.OAuthAuthorization{}
+		if err := c.cluster.Get(ctx, c.key, attempt); err != nil {
+			return false, err
+		}
+		c.attempt = attempt
 		if end := completed(attempt); end.Status == metav1.ConditionFalse {
 			return false, c.ended(end)
 		}
@@ -84,23 +87,17 @@ func (c *connecting) followAttempt(ctx context.Context, done func(*v1alpha1.OAut
 	return err
 }
 
-// follow reads an object now and after each change, until look says that it is done. A watch only
+// follow looks at an object now and after each change, until look says that it is done. A watch only
 // wakes it: where that is forbidden, or cut by a proxy, it looks every few seconds all the same. An
 // API server that does not answer is given until ctx ends, whose cause is then the error.
-func (c *connecting) follow(ctx context.Context, o client.Object, list client.ObjectList, look func() (bool, error)) error {
+func (c *connecting) follow(ctx context.Context, key client.ObjectKey, list client.ObjectList, look func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	changed := c.changes(ctx, list, client.ObjectKeyFromObject(o))
+	changed := c.changes(ctx, list, key)
 	again := time.NewTicker(c.patience.Again)
 	defer again.Stop()
 	for {
-		err := c.cluster.Get(ctx, client.ObjectKeyFromObject(o), o)
-		switch {
-		case err == nil:
-			if done, err := look(); done || err != nil {
-				return err
-			}
-		case hopeless(err):
+		if done, err := look(ctx); done || hopeless(err) {
 			return err
 		}
 		select {
@@ -153,7 +150,7 @@ func (c *connecting) tidy(ctx context.Context) {
 	fresh, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.patience.API)
 	defer cancel()
 	if c.attempt != nil {
-		if last := c.attempt.DeepCopy(); c.cluster.Get(fresh, client.ObjectKeyFromObject(last), last) == nil {
+		if last := (&v1alpha1.OAuthAuthorization{}); c.cluster.Get(fresh, c.key, last) == nil {
 			c.attempt = last
 		}
 		err := c.cluster.Delete(fresh, c.attempt.DeepCopy(), client.Preconditions{UID: &c.attempt.UID})

@@ -74,8 +74,8 @@ func (c *connecting) late(limit time.Duration) error {
 	}
 }
 
-// unpublished is the error for an account that is connected and a token that does not reach anybody.
-func (c *connecting) unpublished(what string, because *metav1.Condition) error {
+// unready is the error for an account that is connected and a token that does not reach the Secret.
+func (c *connecting) unready(what string, because *metav1.Condition) error {
 	p := &problem{Text: account(c.attempt.Status.Account) + " is connected, but " + what, Hint: c.next("status")}
 	if because != nil {
 		p.Text += ": " + clean(because.Message)

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -160,22 +161,31 @@ func (c *connecting) publish(ctx context.Context) error {
 	late := errors.New("late")
 	bounded, cancel := context.WithTimeoutCause(ctx, c.patience.Secret, late)
 	defer cancel()
+	key := client.ObjectKeyFromObject(c.before)
 	conn := &v1alpha1.OAuthConnection{}
-	conn.Namespace, conn.Name = c.before.Namespace, c.before.Name
-	err := c.follow(bounded, conn, &v1alpha1.OAuthConnectionList{}, func() (bool, error) {
+	err := c.follow(bounded, key, &v1alpha1.OAuthConnectionList{}, func(ctx context.Context) (bool, error) {
+		now := &v1alpha1.OAuthConnection{}
+		if err := c.cluster.Get(ctx, key, now); err != nil {
+			return false, err
+		}
+		conn = now
 		if !c.speaksOfThisConsent(conn) {
 			return false, nil
 		}
 		if stalled := meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.StalledCondition); stalled != nil && stalled.Status == metav1.ConditionTrue {
-			return false, c.unpublished("its token is in no Secret yet", stalled)
+			return false, c.unready("its Secret cannot be written", stalled)
 		}
 		return meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.ReadyCondition), nil
 	})
 	if errors.Is(err, late) {
-		return c.unpublished(fmt.Sprintf("its token is in no Secret after %s", c.patience.Secret), meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.ReadyCondition))
+		ready := meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.ReadyCondition)
+		if ready != nil && ready.Status == metav1.ConditionTrue { // it speaks of the token before
+			ready = nil
+		}
+		return c.unready("its Secret is not written after "+duration.HumanDuration(c.patience.Secret), ready)
 	}
 	if apierrors.IsNotFound(err) {
-		return c.unpublished("OAuthConnection "+c.name+" was deleted meanwhile", nil)
+		return c.unready("OAuthConnection "+c.name+" was deleted meanwhile", nil)
 	}
 	c.after = conn
 	return err

@@ -12,13 +12,16 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -507,6 +510,46 @@ func TestConnectWorksWhereWatchingIsForbidden(t *testing.T) {
 	}
 }
 
+func TestAnAPIServerThatFailsForAMomentEndsNothing(t *testing.T) {
+	r := newConnectRig(t, nil)
+	cluster, err := r.connecting.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := apierrors.NewServiceUnavailable("the API server is being updated")
+	var reads, patches atomic.Int32
+	r.connecting.cluster = interceptor.NewClient(cluster, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if reads.Add(1)%2 == 0 {
+				return down
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if patches.Add(1) == 1 {
+				return down
+			}
+			return c.Patch(ctx, o, p, opts...)
+		},
+		Watch: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
+			return nil, down
+		},
+	})
+	r.operate(func(o *operator) {
+		o.admit()
+		o.says("The API server did not take it: the API server is being updated\n")
+		_ = o.browse(r.openings()[0]) // the person reloads the page
+		o.meet()
+		o.redirect()
+		o.claim()
+		o.complete("octocat")
+		o.publish(nil)
+	})
+	if out, said, err := r.run(); err != nil || !strings.HasPrefix(out, "Connected octocat") {
+		t.Errorf("got %v:\n%s", err, said)
+	}
+}
+
 func TestDefinitionsThatAreTooOldAreNoticed(t *testing.T) {
 	r := newConnectRig(t, nil)
 	cluster, err := r.connecting.client()
@@ -545,16 +588,16 @@ func TestConnectWaitsForTheSecretOfThisConsent(t *testing.T) {
 	}{
 		"stalled": {func(o *operator) {
 			o.publish(failing(v1alpha1.StalledCondition, v1alpha1.ReasonSecretConflict, "Secret github-token belongs to Deployment web"))
-		}, "error: octocat is connected, but its token is in no Secret yet: Secret github-token belongs to Deployment web" + hint},
+		}, "error: octocat is connected, but its Secret cannot be written: Secret github-token belongs to Deployment web" + hint},
 		"too slow": {func(o *operator) {
 			o.publish(failing(v1alpha1.ReconcilingCondition, v1alpha1.ReasonPublishFailed, "the API server did not take Secret github-token"))
-		}, "error: octocat is connected, but its token is in no Secret after 1s: the API server did not take Secret github-token" + hint},
+		}, "error: octocat is connected, but its Secret is not written after 1s: the API server did not take Secret github-token" + hint},
 		"the status of the token before": {func(o *operator) {
 			o.publish(func(s *v1alpha1.OAuthConnectionStatus) {
 				s.LastRefreshTime = &metav1.Time{Time: time.Now().Add(-time.Hour)}
 			})
-		}, "error: octocat is connected, but its token is in no Secret after 1s: all is well" + hint},
-		"nothing changes": {func(*operator) {}, "error: octocat is connected, but its token is in no Secret after 1s: all is well" + hint},
+		}, "error: octocat is connected, but its Secret is not written after 1s" + hint},
+		"nothing changes": {func(*operator) {}, "error: octocat is connected, but its Secret is not written after 1s" + hint},
 		"deleted": {func(o *operator) {
 			o.check(env.Client.Delete(o.ctx, &v1alpha1.OAuthConnection{ObjectMeta: metav1.ObjectMeta{Namespace: o.namespace, Name: "github"}}))
 		}, "error: octocat is connected, but OAuthConnection github was deleted meanwhile" + hint},
