@@ -7,9 +7,12 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
@@ -54,6 +57,7 @@ func (r *request) disconnect(ctx context.Context, name string, yes, noWait bool)
 			return err
 		}
 	}
+	said, _ := r.events(ctx, conn) // without the right to read them, there is less to tell
 	asked, err := r.ask(ctx, conn)
 	if err != nil {
 		return err
@@ -66,10 +70,36 @@ func (r *request) disconnect(ctx context.Context, name string, yes, noWait bool)
 		return err
 	}
 	_, err = fmt.Fprintf(r.Out, "%s is disconnected: its grant and Secret %s are gone.\n", name, conn.TargetName())
+	if news := r.revocation(ctx, conn, said); news != "" {
+		r.say("About the provider: %s.", news)
+	}
 	if err == nil && conn.Spec.Grant != v1alpha1.GrantAuthorizationCode {
 		r.say("No person is needed for this grant, so the operator gets a new token at once. To stop that, set spec.suspend or delete the connection.")
 	}
 	return err
+}
+
+// eventPatience is how long an event may come after the status that it belongs to.
+const eventPatience = 2 * time.Second
+
+// revocation is what the operator said, since those events, about ending the grant at the provider. It
+// is empty where there was no grant, and where it cannot be found out.
+func (r *request) revocation(ctx context.Context, conn *v1alpha1.OAuthConnection, said []event) (news string) {
+	if conn.Status.LastRefreshTime == nil {
+		return ""
+	}
+	look := func(ctx context.Context) (bool, error) {
+		events, err := r.events(ctx, conn)
+		for _, e := range events {
+			if slices.Contains([]string{"Revoked", "RevocationUnsupported", "RevocationFailed", "RevocationSkipped"}, e.reason) && !slices.Contains(said, e) {
+				news = clean(e.note)
+				return true, nil
+			}
+		}
+		return false, err
+	}
+	_ = wait.PollUntilContextTimeout(ctx, eventPatience/10, eventPatience, true, look)
+	return news
 }
 
 // confirm asks the person. Anything but yes is a no.

@@ -18,47 +18,60 @@ import (
 // maxWarnings keeps a screen a screen.
 const maxWarnings = 3
 
-// warning is what an event says.
-type warning struct {
-	last   time.Time
-	times  int32
-	reason string
-	note   string
+// event is what the operator said about a connection.
+type event struct {
+	warning bool
+	last    time.Time
+	times   int32
+	reason  string
+	note    string
 }
 
-// warnings are the last different ones that the operator gave about a connection, the newest first.
-func (a *app) warnings(ctx context.Context, conn *v1alpha1.OAuthConnection) ([]warning, error) {
-	c, err := a.client()
+// warnings are the last different ones about a connection, the newest first.
+func (a *app) warnings(ctx context.Context, conn *v1alpha1.OAuthConnection) ([]event, error) {
+	events, err := a.events(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	events := &eventsv1.EventList{}
-	err = c.List(ctx, events, client.InNamespace(conn.Namespace),
-		client.MatchingFields{"regarding.uid": string(conn.UID), "type": corev1.EventTypeWarning})
-	if err != nil {
-		return nil, err
-	}
-	var warnings []warning
-	for i := range events.Items {
-		warnings = append(warnings, warningOf(&events.Items[i]))
-	}
-	slices.SortFunc(warnings, func(a, b warning) int { return b.last.Compare(a.last) })
-	same := func(a, b warning) bool { return a.reason == b.reason && a.note == b.note }
+	warnings := slices.DeleteFunc(events, func(e event) bool { return !e.warning })
+	same := func(a, b event) bool { return a.reason == b.reason && a.note == b.note }
 	warnings = slices.CompactFunc(warnings, same)
 	return warnings[:min(len(warnings), maxWarnings)], nil
 }
 
-// warningOf reads the newest of the times that events have had over Kubernetes' versions.
-func warningOf(e *eventsv1.Event) warning {
-	w := warning{last: e.CreationTimestamp.Time, times: max(e.DeprecatedCount, 1), reason: e.Reason, note: e.Note}
+// events are all that the API server still has, the newest first.
+func (a *app) events(ctx context.Context, conn *v1alpha1.OAuthConnection) ([]event, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	list := &eventsv1.EventList{}
+	err = c.List(ctx, list, client.InNamespace(conn.Namespace), client.MatchingFields{"regarding.uid": string(conn.UID)})
+	if err != nil {
+		return nil, err
+	}
+	events := make([]event, 0, len(list.Items))
+	for i := range list.Items {
+		events = append(events, eventOf(&list.Items[i]))
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return b.last.Compare(a.last) })
+	return events, nil
+}
+
+// eventOf reads the newest of the times that events have had over Kubernetes' versions.
+func eventOf(e *eventsv1.Event) event {
+	read := event{
+		warning: e.Type == corev1.EventTypeWarning, reason: e.Reason, note: e.Note,
+		last: e.CreationTimestamp.Time, times: max(e.DeprecatedCount, 1),
+	}
 	times := []time.Time{e.EventTime.Time, e.DeprecatedLastTimestamp.Time}
 	if e.Series != nil {
-		times, w.times = append(times, e.Series.LastObservedTime.Time), e.Series.Count
+		times, read.times = append(times, e.Series.LastObservedTime.Time), e.Series.Count
 	}
 	for _, t := range times {
 		if !t.IsZero() {
-			w.last = t
+			read.last = t
 		}
 	}
-	return w
+	return read
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -17,6 +19,9 @@ import (
 
 // answerTimeout is how long a request waits by default: longer than a provider may take.
 const answerTimeout = time.Minute
+
+// unresolvedTimeout is enough for the operator to look at a connection again.
+const unresolvedTimeout = 5 * time.Second
 
 // findOperator shows whether the operator runs, wherever it was installed.
 const findOperator = "kubectl get deployments -A -l app.kubernetes.io/name=oauth-operator"
@@ -49,7 +54,7 @@ func (r *request) ask(ctx context.Context, conn *v1alpha1.OAuthConnection) (stri
 
 // await returns the state that has the outcome, or why there is none.
 func (r *request) await(ctx context.Context, before *v1alpha1.OAuthConnection, asked string) (*v1alpha1.OAuthConnection, error) {
-	limited, cancel := context.WithTimeout(ctx, r.timeout)
+	limited, cancel := context.WithTimeout(ctx, r.patience(before))
 	defer cancel()
 	c, err := r.client()
 	if err != nil {
@@ -73,7 +78,7 @@ func (r *request) await(ctx context.Context, before *v1alpha1.OAuthConnection, a
 	}
 	err = r.onChange(limited, 0, look, client.InNamespace(before.Namespace), client.MatchingFields{"metadata.name": before.Name})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = r.tooLate(answered)
+		err = r.tooLate(after, answered)
 	}
 	if p, ok := errors.AsType[*problem](err); ok && p.Hint == "" {
 		p.Hint = r.command(before.Namespace, "status", before.Name)
@@ -81,9 +86,31 @@ func (r *request) await(ctx context.Context, before *v1alpha1.OAuthConnection, a
 	return after, err
 }
 
-func (r *request) tooLate(answered bool) error {
-	if answered {
+// patience is short where the operator stops before it comes to the request: it looks again because of
+// the request, and says nothing where nothing has changed.
+func (r *request) patience(before *v1alpha1.OAuthConnection) time.Duration {
+	if unresolved(before) != nil {
+		return min(r.timeout, unresolvedTimeout)
+	}
+	return r.timeout
+}
+
+// unresolved is the condition that keeps the operator from asking the provider for anything.
+func unresolved(conn *v1alpha1.OAuthConnection) *metav1.Condition {
+	c := meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.ClientResolvedCondition)
+	if c == nil || c.Status != metav1.ConditionFalse {
+		return nil
+	}
+	return c
+}
+
+func (r *request) tooLate(after *v1alpha1.OAuthConnection, answered bool) error {
+	c := unresolved(after)
+	switch {
+	case answered:
 		return &problem{Text: fmt.Sprintf("the operator is at it, and not done after %s", r.timeout)}
+	case c != nil:
+		return &problem{Text: fmt.Sprintf("%s: %s", c.Reason, clean(c.Message))}
 	}
 	return &problem{
 		Text: fmt.Sprintf("the operator has not answered within %s; the request stays, and is acted on once it runs", r.timeout),

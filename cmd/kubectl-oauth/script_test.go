@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			"connection": connectionIs,
 			"answer":     answer,
 			"secret":     secret,
-			"warning":    warningIs,
+			"event":      eventIs,
 			"create":     create,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
@@ -242,22 +242,22 @@ func secret(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(env.Client.Create(ctx, s))
 }
 
-// warning CONNECTION REASON TIME COUNT NOTE makes an event of the operator.
-func warningIs(ts *testscript.TestScript, _ bool, args []string) {
+// event TYPE CONNECTION REASON TIME COUNT NOTE makes an event of the operator.
+func eventIs(ts *testscript.TestScript, _ bool, args []string) {
 	ctx := context.Background()
 	conn := &v1alpha1.OAuthConnection{}
-	ts.Check(env.Client.Get(ctx, client.ObjectKey{Namespace: ts.Getenv("NAMESPACE"), Name: args[0]}, conn))
-	at, err := time.Parse(time.RFC3339, args[2])
+	ts.Check(env.Client.Get(ctx, client.ObjectKey{Namespace: ts.Getenv("NAMESPACE"), Name: args[1]}, conn))
+	at, err := time.Parse(time.RFC3339, args[3])
 	ts.Check(err)
 	event := &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: conn.Namespace, GenerateName: conn.Name + "-"},
-		EventTime:  metav1.NewMicroTime(at), Type: corev1.EventTypeWarning, Reason: args[1], Action: "Reconcile", Note: args[4],
+		EventTime:  metav1.NewMicroTime(at), Type: args[0], Reason: args[2], Action: "Reconcile", Note: args[5],
 		Regarding: corev1.ObjectReference{
 			APIVersion: v1alpha1.GroupVersion.String(), Kind: "OAuthConnection", Namespace: conn.Namespace, Name: conn.Name, UID: conn.UID,
 		},
 		ReportingController: "oauth-operator", ReportingInstance: "oauth-operator-0",
 	}
-	if count, err := strconv.ParseInt(args[3], 10, 32); err == nil && count > 1 {
+	if count, err := strconv.ParseInt(args[4], 10, 32); err == nil && count > 1 {
 		event.Series = &eventsv1.EventSeries{Count: int32(count), LastObservedTime: event.EventTime}
 	}
 	ts.Check(env.Client.Create(ctx, event))

@@ -23,7 +23,7 @@ const barWidth = 30
 // screen shows one connection.
 type screen struct {
 	conn     *v1alpha1.OAuthConnection
-	warnings []warning
+	warnings []event
 	// blind says that the person may not read events.
 	blind   bool
 	now     time.Time
