@@ -8,6 +8,8 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -48,10 +50,11 @@ func (s *Server) noticeAnswer(n notice, about types.NamespacedName) *answer {
 // resultAnswer is the page of an attempt that was claimed.
 func (s *Server) resultAnswer(r *connect.Result, about types.NamespacedName) *answer {
 	a := s.noticeAnswer(r.Verdict, about)
-	if r.Expected != "" {
+	switch {
+	case r.Expected != "":
 		a.addFact("Expected", r.Expected)
-	}
-	if r.Account != "" {
+		a.addFact("You chose", r.Account)
+	case r.Account != "":
 		a.addFact("Account", r.Account)
 	}
 	return a
@@ -76,13 +79,28 @@ func newPages() *pages {
 		panic(err) // it is embedded
 	}
 	p := &pages{templates: map[string]*template.Template{}, style: string(style)}
-	sheet := template.FuncMap{"style": func() template.CSS { return template.CSS(p.style) }} //nolint:gosec // our own file
+	functions := template.FuncMap{
+		"style": func() template.CSS { return template.CSS(p.style) }, //nolint:gosec // our own file
+		"name":  visible,
+	}
 	for _, name := range []string{"consent.html", "code.html", "notice.html"} {
-		t := template.New(name).Option("missingkey=error").Funcs(sheet)
+		t := template.New(name).Option("missingkey=error").Funcs(functions)
 		p.templates[name] = template.Must(t.ParseFS(files, "pages/layout.html", "pages/"+name))
 	}
 	return p
 }
+
+// visible shows the characters that turn the direction of text, with which one name can look like another.
+func visible(name string) string {
+	return strings.Map(func(r rune) rune {
+		if turnsDirection(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, name)
+}
+
+func turnsDirection(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
 
 // write sends an answer. The page is rendered as a whole first: no page is cut.
 func (p *pages) write(w http.ResponseWriter, r *http.Request, a *answer) {

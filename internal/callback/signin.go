@@ -173,6 +173,6 @@ func signInWords(n notice) words {
 			"They do not fit into a session. The platform team can have the provider send fewer."}, ""}
 	}
 	return words{http.StatusForbidden, "bad", "You may not connect accounts in this namespace", []string{
-		"That takes the right to create oauthauthorizations there, which the ClusterRole edit contains.",
-		"To sign in as somebody else, open a private window."}, askForRole}
+		"To sign in as somebody else, open a private window.",
+		"Connecting takes the right to create oauthauthorizations in the namespace, which the ClusterRole edit contains."}, askForRole}
 }

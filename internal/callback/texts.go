@@ -97,7 +97,7 @@ func failureWords(n notice) words {
 		return words{http.StatusOK, "plain", "The consent was denied", []string{nothing}, startAgain}
 	case connect.AccountNotExpected:
 		return words{http.StatusForbidden, "bad", "Another account is expected here", []string{
-			nothing, "The connection says which account may be connected. Sign out at the provider, or open a private window, and sign in as that one."}, startAgain}
+			nothing, "The connection takes one account only. Sign out at the provider, then start again and sign in as that one."}, startAgain}
 	case connect.AccountUnknown:
 		return words{http.StatusBadGateway, "bad", "The provider did not say which account this is", []string{
 			nothing, "The connection expects one account, and the provider's answer names none. Scopes such as openid and email usually help."}, describe}
@@ -128,9 +128,9 @@ func failureWords(n notice) words {
 func arrivalWords(n notice) words {
 	switch n {
 	case unknownFlow:
-		return words{http.StatusBadRequest, "bad", "This browser did not start this", []string{
-			"The address belongs to another browser, took longer than ten minutes, or was used already.",
-			"Nothing was connected by this visit."}, startAgain}
+		return words{http.StatusBadRequest, "bad", "This address does not work here", []string{
+			"It was used already, is older than ten minutes, or belongs to another browser.",
+			"Nothing was connected by this visit. What was connected before stays."}, startAgain}
 	case noAttempt:
 		return words{http.StatusNotFound, "plain", "This address leads nowhere", []string{
 			"It is not complete, or the attempt that it belongs to has ended. Nothing was connected."}, startAgain}
@@ -173,25 +173,27 @@ func startWords(n notice) words {
 		return words{http.StatusServiceUnavailable, "bad", "This connection is not ready to be connected", []string{
 			"Its provider or client is not complete, or the provider does not answer. The conditions say what is missing."}, describe}
 	}
-	return words{http.StatusForbidden, "plain", "This address has no valid ticket", []string{
-		"Addresses to connect an account are good for a short time and for one connection."}, startAgain}
+	return words{http.StatusForbidden, "plain", "This address is not good, or not any more", []string{
+		"Addresses to connect an account are good for a short time, for one connection and for one consent."}, startAgain}
 }
 
 // requestWords speak of requests that no page is for.
 func requestWords(n notice) words {
 	switch n {
 	case pageNotFound:
-		return words{http.StatusNotFound, "plain", "There is no such page", nil, ""}
+		return words{http.StatusNotFound, "plain", "There is no such page", []string{
+			"Look whether the whole address was copied."}, startAgain}
 	case methodNotAllowed:
-		return words{http.StatusMethodNotAllowed, "plain", "There is no such page", nil, ""}
+		return words{http.StatusMethodNotAllowed, "plain", "There is no such page", nil, startAgain}
 	case tooManyRequests:
 		return words{http.StatusTooManyRequests, "plain", "Too many requests", []string{
 			"Too many requests came from your address. Wait a minute, then reload this page."}, ""}
 	case requestTooLarge:
-		return words{http.StatusRequestEntityTooLarge, "bad", "The request is too large", nil, ""}
+		return words{http.StatusRequestEntityTooLarge, "bad", "The request is too large", []string{
+			"Nothing was started."}, startAgain}
 	case crossOrigin:
 		return words{http.StatusForbidden, "bad", "This was not sent by our own page", []string{
-			"Another site, or a browser that is out of date, sent the form. Nothing was started."}, ""}
+			"Another site, or a browser that is out of date, sent the form. Nothing was started."}, startAgain}
 	}
 	return words{http.StatusServiceUnavailable, "bad", "The cluster does not answer", []string{
 		"Nothing was lost. Wait a moment, then start again."}, startAgain}
@@ -211,7 +213,7 @@ func (s *Server) command(n next, about types.NamespacedName) string {
 		}
 		return fmt.Sprintf("kubectl oauth connect %s -n %s", name, namespace)
 	case askForRole:
-		return fmt.Sprintf("kubectl -n %s create rolebinding connect-accounts --clusterrole=edit --user=USER", namespace)
+		return fmt.Sprintf("kubectl -n %s create rolebinding connect-accounts \\\n  --clusterrole=edit --user=USER", namespace)
 	case look:
 		return fmt.Sprintf("kubectl -n %s get oauthconnection %s", namespace, name)
 	case describe:
