@@ -21,6 +21,7 @@ func verbs() []func(*app) *cobra.Command {
 		newConnectCommand,
 		newProvidersCommand,
 		newInitCommand,
+		newDoctorCommand,
 	}
 }
 
