@@ -31,7 +31,7 @@ demo-up: build control-plane ## The same, and stays up for you to try.
 	@$(GO) run ./hack/demo --stay
 
 ##@ Develop
-.PHONY: build generate manifests fmt
+.PHONY: build generate manifests fmt screenshots
 build: ## Build the operator and the kubectl plugin into bin/.
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/manager ./cmd/kubectl-oauth
 
@@ -49,6 +49,10 @@ manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart
 
 fmt: tool-golangci-lint ## Format.
 	golangci-lint fmt
+
+screenshots: control-plane ## Make the pictures of docs/pages.md; needs Chromium.
+	@mkdir -p docs/screenshots
+	CHROMIUM_REQUIRED=1 SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'FitForPeople' ./internal/callback ./cmd/kubectl-oauth
 
 ##@ Check
 .PHONY: test lint verify bench

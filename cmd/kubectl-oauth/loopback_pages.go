@@ -20,9 +20,16 @@ type localPage struct {
 	location string
 }
 
-const localStyle = `:root{color-scheme:light dark}
-body{max-width:32rem;margin:20vh auto 0;padding:0 1.5rem;font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-h1{font-size:1.4rem;line-height:1.25}`
+// localStyle has the colours of the operator's pages (internal/callback/pages/style.css).
+const localStyle = `:root{color-scheme:light dark;--page:#f4f5f7;--card:#fff;--text:#1c2128;--soft:#57606a;--line:#d8dee4}
+@media (prefers-color-scheme:dark){:root{--page:#0f1318;--card:#181d24;--text:#e6eaef;--soft:#9aa5b1;--line:#303843}}
+*{box-sizing:border-box}
+body{margin:0;padding:1.5rem 1rem;min-height:100vh;display:flex;flex-direction:column;align-items:center;background:var(--page);color:var(--text);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{width:100%;max-width:36rem;margin:auto 0;padding:1.75rem;background:var(--card);border:1px solid var(--line);border-top:4px solid var(--soft);border-radius:10px}
+main>:last-child{margin-bottom:0}
+h1{margin:0 0 1rem;font-size:1.45rem;line-height:1.25;text-wrap:balance}
+p{margin:0 0 1rem}
+footer{margin-top:1.25rem;color:var(--soft);font-size:.85rem}`
 
 var localTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en">
@@ -33,9 +40,12 @@ var localTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <style>{{.Style}}</style>
 </head>
 <body>
+<main>
 <h1>{{.Title}}</h1>
 {{range .Lines}}<p>{{.}}</p>
-{{end}}</body>
+{{end}}</main>
+<footer>kubectl oauth</footer>
+</body>
 </html>
 `))
 

@@ -4,9 +4,13 @@
 package callback
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -168,4 +172,54 @@ func TestInChromiumTheLongestAndOddestNamesFit(t *testing.T) {
 			t.Errorf("%s: text can pose as another", name)
 		}
 	}
+}
+
+func TestTheDocumentationShowsOrNamesEveryPage(t *testing.T) {
+	documented, err := os.ReadFile("../../docs/pages.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range newCurator().exhibits() {
+		if !strings.Contains(string(documented), "](screenshots/"+name+".png)") {
+			t.Errorf("docs/pages.md does not show %s", name)
+		}
+		if _, err := os.Stat("../../docs/screenshots/" + name + ".png"); err != nil {
+			t.Errorf("%v: run make screenshots", err)
+		}
+	}
+	notices := append(constants(t, "texts.go"), constants(t, "../connect/verdict.go")...)
+	if len(notices) < 40 {
+		t.Errorf("only %d notices are found", len(notices))
+	}
+	for _, n := range notices {
+		if title := wordsOf(n).Title; !strings.Contains(string(documented), title) {
+			t.Errorf("docs/pages.md does not say when people see %q", title)
+		}
+	}
+}
+
+// constants are those of a file that name a notice.
+func constants(t *testing.T, path string) []notice {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []notice
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		kind, ok := spec.Type.(*ast.Ident)
+		if ok && (kind.Name == "notice" || kind.Name == "Verdict") {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, notice(value))
+		}
+		return true
+	})
+	return found
 }

@@ -148,7 +148,7 @@ func arrivalWords(n notice) words {
 			"It is not the provider you were sent to. Nothing was connected."}, startAgain}
 	case connect.AlreadyUsed:
 		return words{http.StatusConflict, "plain", "This address was used already", []string{
-			"It works once. Whether an account is connected is shown by the connection itself."}, look}
+			"It works once. Nothing was changed by this visit."}, look}
 	}
 	return words{http.StatusBadRequest, "bad", "This address is not complete", []string{
 		"It is not what a provider sends back. Nothing was connected."}, startAgain}
@@ -173,7 +173,7 @@ func startWords(n notice) words {
 		return words{http.StatusServiceUnavailable, "bad", "This connection is not ready to be connected", []string{
 			"Its provider or client is not complete, or the provider does not answer. The conditions say what is missing."}, describe}
 	}
-	return words{http.StatusForbidden, "plain", "This address is not good, or not any more", []string{
+	return words{http.StatusForbidden, "plain", "This address is not valid", []string{
 		"Addresses to connect an account are good for a short time, for one connection and for one consent."}, startAgain}
 }
 
