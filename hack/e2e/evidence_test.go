@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/plugin"
 )
 
 // evidence is what all worlds saw of the operator.
@@ -28,6 +31,8 @@ type evidence struct {
 	logs []func() string
 	// secrets are the values that must be in none of it.
 	secrets []string
+	// proofs are the values that let a browser go on, and must be in nothing but its own pages.
+	proofs []string
 	// asked are the operator's requests to the API server.
 	asked map[request]int
 	// complete is set by the story that uses every right.
@@ -58,6 +63,25 @@ func (e *evidence) page(header http.Header, body []byte) {
 	header.Del("Location")
 	text, _ := json.Marshal(header)
 	e.add("page", string(text)+"\n"+string(body))
+}
+
+// carried keeps what browsers bring along in an address: states, and the proofs of kubectl oauth.
+func (e *evidence) carried(query url.Values) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.secrets = append(e.secrets, query["state"]...)
+	e.proofs = append(e.proofs, query["proof"]...)
+}
+
+// plugin keeps what kubectl oauth printed, but for the query of the one address that its person has to
+// open. That has the state that nothing else may say.
+func (e *evidence) plugin(p *plugin.Process) {
+	printed := p.Output()
+	if address, err := url.Parse(p.Printed()); err == nil && address.RawQuery != "" {
+		e.carried(address.Query())
+		printed = strings.Replace(printed, "?"+address.RawQuery, "", 1)
+	}
+	e.add("plugin", printed)
 }
 
 // log keeps a log that goes on being written.
@@ -119,11 +143,18 @@ func (w *world) follow(ctx context.Context, c client.WithWatch, kind string, lis
 	}
 }
 
-// object keeps all of an object but the one address in status that is meant to let its reader in.
+// object keeps all of an object but the one address in status that is meant for the browser, and the code
+// that kubectl oauth hands over with redirect Loopback: it is of no use without the verifier.
 func (e *evidence) object(kind string, object client.Object) {
 	object.SetManagedFields(nil)
-	if connection, ok := object.(*v1alpha1.OAuthConnection); ok {
-		connection.Status.AuthorizationURL = ""
+	switch o := object.(type) {
+	case *v1alpha1.OAuthConnection:
+		o.Status.AuthorizationURL = ""
+	case *v1alpha1.OAuthAuthorization:
+		o.Status.AuthorizationURL = ""
+		if o.Spec.Response != nil {
+			o.Spec.Response.Code = ""
+		}
 	}
 	text, err := json.Marshal(object)
 	if err != nil {

@@ -65,7 +65,15 @@ func (f *front) next() *url.URL {
 	return f.operators[f.turn%len(f.operators)]
 }
 
+// requests is how many came, by anybody.
+func (f *front) requests() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.turn
+}
+
 func (f *front) forward(r *httputil.ProxyRequest) {
+	f.evidence.carried(r.In.URL.Query())
 	r.SetURL(f.next())
 	r.Out.Host = r.In.Host
 	r.Out.Header.Set("X-Forwarded-For", visitor())

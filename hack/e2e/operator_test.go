@@ -34,6 +34,12 @@ func stories() []story {
 		{name: "AHundredReplaysOnThreeReplicasExchangeOneCode", tell: replaysExchangeOnce},
 		{name: "AConsentSurvivesARestartBetweenRedirectAndCallback", tell: consentSurvivesRestart},
 		{name: "AGracefulStopLosesNoRefreshAndHandsOverAtOnce", tell: gracefulStop},
+		{name: "WhoMayEditConnectsByOneBrowserAndNobodyElseDoes", tell: pairedBrowserConnects},
+		{name: "AConsentGoesFromReplicaToReplica", tell: consentGoesRound},
+		{name: "WithRedirectLoopbackNoBrowserReachesTheOperator", tell: loopbackNeedsNoWay},
+		{name: "CtrlCLeavesNothingBehindAtAnyMoment", tell: interruptsLeaveNothing},
+		{name: "ALeaderThatDiesDuringAConsentIsNotMissed", tell: leaderDiesDuringConsent},
+		{name: "TenThousandStartsByStrangersCostNothing", tell: floodCostsNothing},
 		{name: "AnOutageOfTheAPIServerLosesNoAnswerOfTheProvider", tell: outageLosesNothing},
 	}
 }

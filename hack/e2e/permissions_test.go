@@ -20,7 +20,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 )
 
-// nothingForbiddenWasAsked fails when config/rbac lacks a permission.
+// nothingForbiddenWasAsked fails when config/rbac or config/signin lacks a permission.
 func (e *evidence) nothingForbiddenWasAsked(t *testing.T) {
 	if len(e.asked) == 0 {
 		t.Skip("no story was told")
@@ -54,7 +54,7 @@ func unseen() map[right]string {
 	}
 }
 
-// noRightWasLeftUnused fails when config/rbac grants what nobody needs.
+// noRightWasLeftUnused fails when config/rbac or config/signin grants what nobody needs.
 func (e *evidence) noRightWasLeftUnused(t *testing.T) {
 	if !e.complete {
 		t.Skip("needs the story EveryRightIsUsed")
@@ -83,11 +83,12 @@ func (r right) covers(asked request) bool {
 	return own && asked.verb == r.verb && asked.group == r.group && asked.resource == r.resource
 }
 
-// granted are the rights of the roles in config/rbac that are bound there: the others are for people.
+// granted are the rights of the roles in config/rbac and config/signin that are bound there: the others
+// are for people.
 func granted(t *testing.T) []right {
 	t.Helper()
 	roles, bound := map[string][]rbacv1.PolicyRule{}, map[string]bool{}
-	for _, document := range manifests(t, "config/rbac") {
+	for _, document := range append(manifests(t, "config/rbac"), manifests(t, "config/signin")...) {
 		var object struct {
 			Kind     string
 			Metadata struct{ Name string }

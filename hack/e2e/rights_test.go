@@ -26,13 +26,17 @@ import (
 func everyRightIsUsed(t *testing.T, e *evidence) {
 	w := newWorld(t, e, idp.Options{AccessTokenLifetime: time.Hour, Rotation: true, ReuseDetection: true})
 	// As before an API server that streams what there is at the start of a watch.
-	p := w.startWith(t, operator.Options{Env: []string{"KUBE_FEATURE_WatchListClient=false"}})
+	p := w.startWith(t, operator.Options{
+		Modes: []string{"Pairing", "Link"}, Args: w.signIn(t), Env: []string{"KUBE_FEATURE_WatchListClient=false"},
+	})
 	namespace := w.team(t, map[string]string{"e2e": "selected"})
 	names := w.allKinds(t, namespace)
 	w.consent(t, namespace, names)
 	for _, name := range []string{"itself", "inline"} { // no person, or a client of its own
 		w.awaitReady(t, namespace, []string{name})
 	}
+	w.connects(t, w.person(t, "edith", testenv.Edit, namespace), namespace, "own", "--yes")
+	w.connectsByPage(t, namespace, "inline")
 	names = append(names, "itself")
 
 	w.askRefresh(t, namespace, names, "once")

@@ -29,14 +29,18 @@ func (e *evidence) nothingSecretWasSaid(t *testing.T) {
 	for _, log := range e.logs {
 		e.add("log", log())
 	}
-	h := newHaystack(e.secrets)
+	h, proofs := newHaystack(e.secrets), newHaystack(e.proofs)
 	for source, text := range e.said {
-		for _, leak := range h.search(text) {
+		leaks := h.search(text)
+		if source != "page" {
+			leaks = append(leaks, proofs.search(text)...)
+		}
+		for _, leak := range leaks {
 			t.Errorf("in %s: %s", source, leak)
 		}
 		t.Logf("%s: %.1f MB", source, float64(len(text))/1e6)
 	}
-	want := append(slices.Collect(maps.Keys(watched())), "log", "metrics", "page")
+	want := append(slices.Collect(maps.Keys(watched())), "log", "metrics", "page", "plugin")
 	if !e.complete { // one story alone need not see all kinds
 		want = []string{"OAuthConnection", "log", "metrics", "page"}
 	}
@@ -45,7 +49,7 @@ func (e *evidence) nothingSecretWasSaid(t *testing.T) {
 			t.Errorf("there is no %s to search in", source)
 		}
 	}
-	t.Logf("%d secrets in %d forms", len(e.secrets), h.size)
+	t.Logf("%d secrets in %d forms", len(e.secrets)+len(e.proofs), h.size+proofs.size)
 }
 
 // needle is a secret in one of the forms in which it could be said.

@@ -23,8 +23,13 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
 )
 
-// clientID is the operator's registration at every provider.
-const clientID = "e2e"
+// The operator's registrations at every provider: with the public address, with the loopback address of
+// people's own machines, and for signing people in.
+const (
+	clientID       = "e2e"
+	nativeClientID = "native"
+	signInClientID = "signin"
+)
 
 // patience bounds what takes seconds on a machine that is not busy.
 const patience = 2 * time.Minute
@@ -52,7 +57,7 @@ type world struct {
 func newWorld(t *testing.T, e *evidence, o idp.Options) *world {
 	t.Helper()
 	w := &world{evidence: e, secret: rand.Text() + "/+:&%"}
-	env, err := testenv.Start(t.Context(), testenv.Options{CRDs: true, RBAC: true, AuditLog: true})
+	env, err := testenv.Start(t.Context(), testenv.Options{CRDs: true, RBAC: true, Policies: true, AuditLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +72,11 @@ func newWorld(t *testing.T, e *evidence, o idp.Options) *world {
 	}
 	w.front = newFront(e)
 	t.Cleanup(w.front.Close)
-	o.Clients = []idp.Client{{ID: clientID, Secret: w.secret, RedirectBase: w.front.URL}}
+	o.Clients = []idp.Client{
+		{ID: clientID, Secret: w.secret, RedirectBase: w.front.URL},
+		{ID: nativeClientID, Secret: w.secret, RedirectBase: "http://127.0.0.1:*"},
+		{ID: signInClientID, Secret: w.secret, RedirectBase: w.front.URL},
+	}
 	if w.provider, err = idp.New(o); err != nil {
 		t.Fatal(err)
 	}

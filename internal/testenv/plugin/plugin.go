@@ -66,6 +66,14 @@ func (p *Process) Address(ctx context.Context) (string, error) {
 	return match[1], nil
 }
 
+// Printed is the address, empty where none was printed yet.
+func (p *Process) Printed() string {
+	if match := printedAddress.FindStringSubmatch(p.Output()); match != nil {
+		return match[1]
+	}
+	return ""
+}
+
 // Says waits until a text was printed.
 func (p *Process) Says(ctx context.Context, text string) error {
 	_, err := p.await(ctx, regexp.MustCompile(regexp.QuoteMeta(text)))
