@@ -42,6 +42,7 @@ func chromiumRig(t *testing.T, secure bool) (*rig, *chromium.Browser) {
 		trust(server.URL, server.Certificate())
 		return server
 	})
+	r.moveToAnotherSite()
 	r.Resolver.HTTP = r.idp.HTTPClient()
 	block, _ := pem.Decode(r.idp.CA())
 	certificate, err := x509.ParseCertificate(block.Bytes)
@@ -52,6 +53,11 @@ func chromiumRig(t *testing.T, secure bool) (*rig, *chromium.Browser) {
 	return r, chromium.Start(t,
 		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(keys, ",")),
 		chromedp.Flag("ip-address-space-overrides", strings.Join(hosts, ",")))
+}
+
+func (r *rig) moveToAnotherSite() {
+	r.PublicURL = strings.Replace(r.PublicURL, "127.0.0.1", "localhost", 1)
+	r.Resolver.PublicURL = r.PublicURL
 }
 
 // overBoth runs a test over http and over https: the rules for cookies are not the same.
