@@ -228,9 +228,7 @@ func (d *doctor) unseen(what string, err error) finding {
 }
 
 // next is a command of this program for the connection.
-func (p *patient) next(verb string, words ...string) string {
-	return p.command(p.conn.Namespace, append([]string{verb, p.conn.Name}, words...)...)
-}
+func (p *patient) next(verb string) string { return p.command(p.conn.Namespace, verb, p.conn.Name) }
 
 // kubectl is a command of kubectl's own in the connection's namespace.
 func (p *patient) kubectl(format string, args ...any) string {

@@ -140,8 +140,8 @@ func judgeTraces(conns []v1alpha1.OAuthConnection, now time.Time) finding {
 	for i := range conns {
 		switch {
 		case overdue(&conns[i], now):
-			return fault(fmt.Sprintf("it does not seem to run: %s was to be refreshed %s, and %s", conns[i].Name, relative(conns[i].Status.RefreshAt.Time, now), blind),
-				"ask the platform team whether it runs: "+findOperator)
+			return warn("it does not seem to run: %s was to be refreshed %s, and %s", conns[i].Name, relative(conns[i].Status.RefreshAt.Time, now), blind).
+				mended("ask the platform team whether it runs: %s", findOperator)
 		case conns[i].Status.ObservedGeneration == conns[i].Generation:
 			seen++
 		}
