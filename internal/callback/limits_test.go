@@ -4,14 +4,20 @@
 package callback
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // visits asks as often as it is allowed.
@@ -69,5 +75,69 @@ func TestAddressesAreRememberedInATableThatDoesNotGrow(t *testing.T) {
 		*l.allowance(strangers(n).As16()) = allowance{client: strangers(n).As16(), at: int64(n)}
 	}); allocated > 0 {
 		t.Errorf("an address takes %v allocations", allocated)
+	}
+}
+
+// unknowing is a cache that has heard of no attempt. Its visitors look for the first time together, and
+// for the second time not before they may.
+type unknowing struct {
+	client.Reader
+	first  sync.WaitGroup
+	second chan struct{}
+
+	mu    sync.Mutex
+	looks map[string]int
+}
+
+func (u *unknowing) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	u.mu.Lock()
+	u.looks[key.Name]++
+	looks := u.looks[key.Name]
+	u.mu.Unlock()
+	if looks == 1 {
+		u.first.Done()
+		u.first.Wait()
+	} else {
+		<-u.second
+	}
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+}
+
+func TestOfManyVisitorsWithMadeUpNamesFewWaitForTheCache(t *testing.T) {
+	const visitors = 3 * maxWaiting
+	r := newRig(t)
+	s, cache := newServer(t, r), &unknowing{looks: map[string]int{}, second: make(chan struct{})}
+	cache.first.Add(visitors)
+	s.Authorizations = cache
+	handler := s.Handler()
+	answers := make(chan int, visitors)
+	for n := range visitors {
+		go func() {
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, fmt.Sprintf("/authorize/a/%d", n), nil))
+			answers <- answer.Code
+		}()
+	}
+	for n := range visitors {
+		if n == visitors-maxWaiting {
+			close(cache.second)
+		}
+		select {
+		case status := <-answers:
+			if status != http.StatusNotFound {
+				t.Errorf("status %d", status)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%d of %d visitors wait for the cache, want %d", visitors-n, visitors, maxWaiting)
+		}
+	}
+	waited := 0
+	for _, looks := range cache.looks {
+		if looks > 1 {
+			waited++
+		}
+	}
+	if waited != maxWaiting {
+		t.Errorf("%d of %d visitors waited for the cache, want %d", waited, visitors, maxWaiting)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"sync"
 	"unicode"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -71,6 +72,8 @@ func (a *answer) addFact(name, value string) {
 type pages struct {
 	templates map[string]*template.Template
 	style     string
+	source    string    // of the style sheet, in a policy
+	buffers   sync.Pool // of *bytes.Buffer: strangers see pages, too
 }
 
 func newPages() *pages {
@@ -78,7 +81,8 @@ func newPages() *pages {
 	if err != nil {
 		panic(err) // it is embedded
 	}
-	p := &pages{templates: map[string]*template.Template{}, style: string(style)}
+	p := &pages{templates: map[string]*template.Template{}, style: string(style), source: hashSource(string(style))}
+	p.buffers.New = func() any { return &bytes.Buffer{} }
 	functions := template.FuncMap{
 		"style": func() template.CSS { return template.CSS(p.style) }, //nolint:gosec // our own file
 		"name":  visible,
@@ -104,14 +108,16 @@ func turnsDirection(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
 
 // write sends an answer. The page is rendered as a whole first: no page is cut.
 func (p *pages) write(w http.ResponseWriter, r *http.Request, a *answer) {
-	secure(w.Header(), p.style, a.formAction)
+	secure(w.Header(), p.source, a.formAction)
 	if a.redirect != "" {
 		w.Header().Set("Location", a.redirect)
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	var out bytes.Buffer
-	if err := p.templates[a.page].Execute(&out, a.data); err != nil {
+	out := p.buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // there are no others
+	defer p.buffers.Put(out)
+	out.Reset()
+	if err := p.templates[a.page].Execute(out, a.data); err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}

@@ -30,6 +30,9 @@ const (
 	// The cache learns of an attempt a moment after the browser does.
 	cacheLag  = 500 * time.Millisecond
 	cachePoll = 25 * time.Millisecond
+	// maxWaiting bounds the visitors who wait for the cache at the same time, which whoever makes names up
+	// does: 15,000 in a minute.
+	maxWaiting = 128
 )
 
 // meet is where the browser of kubectl oauth's user starts. The address holds no secret: everybody may
@@ -92,14 +95,18 @@ func (s *Server) openAttempt(ctx context.Context, v *visit, known bool) (*v1alph
 	attempt := &v1alpha1.OAuthAuthorization{}
 	key := types.NamespacedName{Namespace: v.PathValue("namespace"), Name: v.PathValue("attempt")}
 	var failed error
-	err := wait.PollUntilContextTimeout(ctx, cachePoll, cacheLag, true, func(ctx context.Context) (bool, error) {
+	look := func(ctx context.Context) (bool, error) {
 		failed = s.Authorizations.Get(ctx, key, attempt)
 		if apierrors.IsNotFound(failed) {
 			return false, nil
 		}
 		return attempt.Status.ExpiresAt != nil && (attempt.Spec.Browser != nil || !known), failed
-	})
-	if err != nil && !wait.Interrupted(err) {
+	}
+	there, err := look(ctx)
+	if err == nil && !there {
+		err = s.awaitCache(ctx, look)
+	}
+	if err != nil {
 		return nil, connect.RefuseFor(connect.Unavailable, err)
 	}
 	status := attempt.Status
@@ -115,6 +122,21 @@ func (s *Server) openAttempt(ctx context.Context, v *visit, known bool) (*v1alph
 		return nil, connect.Refuse(connect.FlowExpired)
 	}
 	return attempt, nil
+}
+
+// awaitCache looks again for a moment. Where too many wait already, it does not.
+func (s *Server) awaitCache(ctx context.Context, look wait.ConditionWithContextFunc) error {
+	select {
+	case s.waiting <- struct{}{}:
+		defer func() { <-s.waiting }()
+	default:
+		return nil
+	}
+	err := wait.PollUntilContextTimeout(ctx, cachePoll, cacheLag, false, look)
+	if wait.Interrupted(err) {
+		return nil
+	}
+	return err
 }
 
 func (s *Server) pairedTarget(ctx context.Context, attempt *v1alpha1.OAuthAuthorization) (*connect.Target, error) {

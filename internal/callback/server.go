@@ -39,6 +39,8 @@ type Server struct {
 	Limits    Limits
 	// SignIn is nil where people do not sign in to pages.
 	SignIn *SignIn
+
+	waiting chan struct{} // has room for those who may wait for the cache
 }
 
 // visit is one request.
@@ -58,6 +60,7 @@ type step func(context.Context, *visit) (*answer, error)
 // Handler serves all routes.
 func (s *Server) Handler() http.Handler {
 	pages := newPages()
+	s.waiting = make(chan struct{}, maxWaiting)
 	limiter := newLimiter(s.Limits, s.Clock)
 	mux := http.NewServeMux()
 	handle := func(pattern string, methods map[string]step) {
