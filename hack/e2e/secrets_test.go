@@ -63,7 +63,9 @@ type haystack struct {
 
 func newHaystack(secrets []string) *haystack {
 	h := &haystack{byKey: map[[keyLength]byte][]needle{}}
-	for _, secret := range secrets {
+	secrets = slices.Clone(secrets)
+	slices.Sort(secrets)
+	for _, secret := range slices.Compact(secrets) {
 		for _, part := range parts(secret) {
 			for text, form := range forms(part) {
 				key := [keyLength]byte([]byte(text))
