@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -176,18 +175,9 @@ func (w *world) connectsByPage(t *testing.T, namespace, name string) {
 	if _, err := w.env.Person(t.Context(), idp.DefaultUser().Email, testenv.Edit, namespace); err != nil {
 		t.Fatal(err)
 	}
-	before, err := w.get(t.Context(), namespace, name)
-	if err != nil {
-		t.Fatal(err)
-	}
 	finishes(t, &idp.Browser{}, w.front.URL+"/connect/"+namespace+"/"+name)
 	w.madeBySignIn(t, namespace, name)
-	w.await(t, namespace, []string{name}, func(c *v1alpha1.OAuthConnection) error {
-		if c.ResourceVersion == before.ResourceVersion {
-			return errors.New("nothing became of signing in")
-		}
-		return notReady(c)
-	})
+	w.awaitReady(t, namespace, []string{name})
 }
 
 // madeBySignIn checks that an attempt carries the name of who signed in.

@@ -35,9 +35,10 @@ func everyRightIsUsed(t *testing.T, e *evidence) {
 	for _, name := range []string{"itself", "inline"} { // no person, or a client of its own
 		w.awaitReady(t, namespace, []string{name})
 	}
-	w.connects(t, w.person(t, "edith", testenv.Edit, namespace), namespace, "own", "--yes")
+	w.asks(t, connection(namespace, "paired"))
+	w.connects(t, w.person(t, "edith", testenv.Edit, namespace), namespace, "paired")
 	w.connectsByPage(t, namespace, "inline")
-	names = append(names, "itself")
+	names = append(names, "itself", "paired")
 
 	w.askRefresh(t, namespace, names, "once")
 	w.refreshed(t, namespace, names, "once")
