@@ -23,6 +23,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -151,6 +152,9 @@ func (a *app) connection(ctx context.Context, name string) (*v1alpha1.OAuthConne
 	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, conn); err != nil {
 		return nil, a.missing(ctx, namespace, name, err)
 	}
+	if conn.Name != name || conn.Namespace != namespace { // both are printed, and stand in commands to type
+		return nil, &problem{Text: "the API server answered with another object than the one that was asked for"}
+	}
 	return conn, nil
 }
 
@@ -181,7 +185,10 @@ func (a *app) connectionNames(ctx context.Context) ([]string, error) {
 	}
 	names := make([]string, 0, len(list.Items))
 	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
+		// Shells print what completion offers, and some have expanded it: names only.
+		if name := list.Items[i].Name; len(validation.IsDNS1123Subdomain(name)) == 0 {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }

@@ -50,7 +50,7 @@ func completed(attempt *v1alpha1.OAuthAuthorization) metav1.Condition {
 func (c *connecting) add(ctx context.Context, field string, value any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.patience.API)
 	defer cancel()
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{field: value}})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": c.uid}, "spec": map[string]any{field: value}})
 	if err != nil {
 		return err
 	}
@@ -74,6 +74,9 @@ func (c *connecting) followAttempt(ctx context.Context, done func(*v1alpha1.OAut
 		attempt := &v1alpha1.OAuthAuthorization{}
 		if err := c.cluster.Get(ctx, c.key, attempt); err != nil {
 			return false, err
+		}
+		if attempt.UID != c.uid {
+			return false, c.gone()
 		}
 		c.attempt = attempt
 		if end := completed(attempt); end.Status == metav1.ConditionFalse {
@@ -150,12 +153,12 @@ func (c *connecting) tidy(ctx context.Context) {
 	fresh, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.patience.API)
 	defer cancel()
 	if c.attempt != nil {
-		if last := (&v1alpha1.OAuthAuthorization{}); c.cluster.Get(fresh, c.key, last) == nil {
+		if last := (&v1alpha1.OAuthAuthorization{}); c.cluster.Get(fresh, c.key, last) == nil && last.UID == c.uid {
 			c.attempt = last
 		}
-		err := c.cluster.Delete(fresh, c.attempt.DeepCopy(), client.Preconditions{UID: &c.attempt.UID})
-		if client.IgnoreNotFound(err) != nil {
-			c.progress.line("OAuthAuthorization %s could not be deleted: the operator does that ten minutes after it was made.", c.attempt.Name)
+		err := c.cluster.Delete(fresh, c.attempt.DeepCopy(), client.Preconditions{UID: &c.uid})
+		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) { // a conflict: its name is somebody else's now
+			c.progress.line("OAuthAuthorization %s could not be deleted: the operator does that ten minutes after it was made.", clean(c.attempt.Name))
 		}
 	}
 	if c.outcome != nil {

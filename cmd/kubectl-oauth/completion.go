@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // kubectlScript is what kubectl runs to complete a plugin's line.
@@ -64,7 +65,9 @@ func (a *app) completeNamespaces(c *cobra.Command, _ []string, _ string) ([]cobr
 	}
 	var names []cobra.Completion
 	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
+		if name := list.Items[i].Name; len(validation.IsDNS1123Label(name)) == 0 {
+			names = append(names, name)
+		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -97,6 +98,7 @@ type connecting struct {
 	username string
 	listener net.Listener                 // nil with --code
 	key      client.ObjectKey             // of the attempt
+	uid      types.UID                    // of the attempt: somebody else can take its name
 	attempt  *v1alpha1.OAuthAuthorization // as it was seen last
 	outcome  *outcome                     // what the browser waits for here, with redirect Loopback
 	after    *v1alpha1.OAuthConnection

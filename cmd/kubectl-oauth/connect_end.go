@@ -115,7 +115,7 @@ func (c *connecting) report(context.Context) error {
 	}
 	fmt.Fprintf(c.Out, "Connected %s%s.\n", account(c.attempt.Status.Account), with)
 	table := printers.GetNewTabWriter(c.Out)
-	fmt.Fprintf(table, "  Secret\t%s in namespace %s\n", c.after.TargetName(), c.after.Namespace)
+	fmt.Fprintf(table, "  Secret\t%s in namespace %s\n", clean(c.after.TargetName()), c.before.Namespace)
 	fmt.Fprintf(table, "  Scopes\t%s\n", c.scopes())
 	fmt.Fprintf(table, "  Refresh\t%s\n", c.refresh())
 	return table.Flush()

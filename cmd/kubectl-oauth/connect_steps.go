@@ -45,7 +45,7 @@ func (c *connecting) create(ctx context.Context) error {
 	if err := c.cluster.Create(bounded, attempt); err != nil {
 		return err
 	}
-	c.attempt, c.key = attempt, client.ObjectKeyFromObject(attempt)
+	c.attempt, c.key, c.uid = attempt, client.ObjectKeyFromObject(attempt), attempt.UID
 	if !equality.Semantic.DeepEqual(asked, &attempt.Spec) {
 		return &problem{
 			Text: "the operator's CustomResourceDefinitions in this cluster are older than kubectl oauth: " + c.nothing(),

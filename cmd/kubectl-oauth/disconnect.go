@@ -69,7 +69,7 @@ func (r *request) disconnect(ctx context.Context, name string, yes, noWait bool)
 	if _, err := r.await(ctx, conn, asked); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(r.Out, "%s is disconnected: its grant and Secret %s are gone.\n", name, conn.TargetName())
+	_, err = fmt.Fprintf(r.Out, "%s is disconnected: its grant and Secret %s are gone.\n", name, clean(conn.TargetName()))
 	if news := r.revocation(ctx, conn, said); news != "" {
 		r.say("About the provider: %s.", news)
 	}
@@ -115,7 +115,7 @@ func (r *request) confirm(ctx context.Context, conn *v1alpha1.OAuthConnection) e
 		who = ", account " + clean(conn.Status.Account)
 	}
 	fmt.Fprintf(r.ErrOut, "Disconnect %s in namespace %s%s? The provider is asked to end the grant, and Secret %s is removed. [y/N] ",
-		conn.Name, conn.Namespace, who, conn.TargetName())
+		conn.Name, conn.Namespace, who, clean(conn.TargetName()))
 	answer, err := r.readLine(ctx)
 	if err != nil {
 		return err

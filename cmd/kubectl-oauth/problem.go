@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -36,10 +35,19 @@ func (p *problem) Unwrap() error { return p.cause }
 // report prints an error once.
 func (a *app) report(err error) {
 	p := a.explain(err)
-	fmt.Fprintf(a.ErrOut, "error: %s\n", printers.EscapeTerminal(p.Text))
+	fmt.Fprintf(a.ErrOut, "error: %s\n", cleanLines(p.Text))
 	if p.Hint != "" {
-		fmt.Fprintf(a.ErrOut, "hint: %s\n", printers.EscapeTerminal(p.Hint))
+		fmt.Fprintf(a.ErrOut, "hint: %s\n", cleanLines(p.Hint))
 	}
+}
+
+// cleanLines is clean for a text of several lines, which errors of the API server are.
+func cleanLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // usage turns a wrong command line into a problem.

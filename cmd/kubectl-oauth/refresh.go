@@ -68,7 +68,7 @@ func (r *request) refresh(ctx context.Context, name string, noWait bool) error {
 	if e := after.Status.ExpiresAt; e != nil {
 		until = "it expires " + relative(e.Time, r.clock.Now())
 	}
-	_, err = fmt.Fprintf(r.Out, "Secret %s holds a new access token; %s.\n", after.TargetName(), until)
+	_, err = fmt.Fprintf(r.Out, "Secret %s holds a new access token; %s.\n", clean(after.TargetName()), until)
 	return err
 }
 

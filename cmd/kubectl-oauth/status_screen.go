@@ -109,17 +109,17 @@ func (s *screen) facts() {
 	s.field("Account", s.account())
 	s.field("Scopes", s.scopes())
 	if st.Binding != nil {
-		s.field("Secret", st.Binding.Name)
+		s.field("Secret", clean(st.Binding.Name))
 	}
 	s.token()
 	if st.RefreshTokenExpiresAt != nil {
 		s.field("Grant", s.tense(st.RefreshTokenExpiresAt, "ends", "ended"))
 	}
 	if s.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode && (s.wide || st.LastRefreshTime == nil) {
-		s.field("Redirect", st.RedirectURI)
+		s.field("Redirect", clean(st.RedirectURI))
 	}
 	if s.wide {
-		s.field("UID", string(s.conn.UID))
+		s.field("UID", clean(string(s.conn.UID)))
 	}
 }
 
@@ -131,7 +131,7 @@ func (s *screen) account() string {
 	case expected != "":
 		return "nobody has connected it; " + expected + " has to"
 	case s.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode:
-		return "the client itself (" + string(s.conn.Spec.Grant) + ")"
+		return "the client itself (" + clean(string(s.conn.Spec.Grant)) + ")"
 	case s.conn.Status.LastRefreshTime == nil:
 		return "nobody has connected it"
 	default:
@@ -261,7 +261,7 @@ func (s *screen) failures() {
 		if w.times > 1 {
 			times = fmt.Sprintf(" (%d times)", w.times)
 		}
-		s.line("  %-9s %s%s: %s", relative(w.last, s.now), w.reason, times, clean(w.note))
+		s.line("  %-9s %s%s: %s", relative(w.last, s.now), clean(w.reason), times, clean(w.note))
 	}
 }
 

@@ -56,18 +56,18 @@ func (t table) cells(conn *v1alpha1.OAuthConnection) []string {
 	ready := readyOf(conn)
 	mark := markOf(conn, ready)
 	cells := []string{
-		conn.Name, t.paint.in(mark.colour, string(ready.Status)), dash(ready.Reason), dash(clean(s.Provider)), dash(clean(s.Account)),
+		clean(conn.Name), t.paint.in(mark.colour, clean(string(ready.Status))), dash(clean(ready.Reason)), dash(clean(s.Provider)), dash(clean(s.Account)),
 		t.when(s.ExpiresAt), t.when(s.RefreshAt), duration.HumanDuration(t.now.Sub(conn.CreationTimestamp.Time)),
 	}
 	if t.namespaces {
-		cells = append([]string{conn.Namespace}, cells...)
+		cells = append([]string{clean(conn.Namespace)}, cells...)
 	}
 	if t.wide {
 		secret := ""
 		if s.Binding != nil {
 			secret = s.Binding.Name
 		}
-		cells = append(cells, dash(secret), dash(clean(strings.Join(s.Scopes, ","))), dash(clean(ready.Message)))
+		cells = append(cells, dash(clean(secret)), dash(clean(strings.Join(s.Scopes, ","))), dash(clean(ready.Message)))
 	}
 	return cells
 }
@@ -122,8 +122,8 @@ func dash(text string) string {
 	return text
 }
 
-// clean takes what could steer a terminal or break a line out of a text that comes from a provider or
-// from another person.
+// clean takes what could steer a terminal or break a line out of a text that comes from a provider, from
+// another person or from a cluster, which may say anything.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
