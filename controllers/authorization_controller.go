@@ -22,7 +22,8 @@ import (
 )
 
 // settlers bounds the attempts that are worked on at the same time: an exchange waits for a provider.
-const settlers = 8
+// Most of the time none does, and each namespace has a few of them only.
+const settlers = 32
 
 // AuthorizationReconciler answers kubectl oauth: it admits OAuthAuthorizations, settles those whose
 // response comes by kubectl oauth (redirect Loopback), and removes all whose time is over. Browsers
@@ -33,6 +34,8 @@ type AuthorizationReconciler struct {
 	// PublicURL is the address of the callback server as browsers see it.
 	PublicURL string
 	Clock     clock.PassiveClock
+
+	turns turns
 }
 
 // Reconcile takes one attempt one step further, or comes back when it has to be deleted.
@@ -51,14 +54,24 @@ func (r *AuthorizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	case status.ClaimedAt != nil:
 		left, err = r.interrupted(ctx, attempt, left)
 	case status.ExpiresAt == nil && byPlugin(attempt):
-		err = r.admit(ctx, attempt)
+		left, err = r.inTurn(ctx, attempt, left, r.admit)
 	case attempt.Spec.Response != nil:
-		err = r.settle(ctx, attempt)
+		left, err = r.inTurn(ctx, attempt, left, r.settle)
 	}
 	if err != nil {
 		return settle(ctx, client.IgnoreNotFound(err))
 	}
 	return ctrl.Result{RequeueAfter: left}, nil
+}
+
+// inTurn takes a step that may wait for a provider, or comes back where others of the namespace wait.
+func (r *AuthorizationReconciler) inTurn(ctx context.Context, attempt *v1alpha1.OAuthAuthorization, left time.Duration,
+	step func(context.Context, *v1alpha1.OAuthAuthorization) error) (time.Duration, error) {
+	if !r.turns.take(attempt.Namespace) {
+		return min(turnWait, left), nil
+	}
+	defer r.turns.give(attempt.Namespace)
+	return left, step(ctx, attempt)
 }
 
 // timeLeft is how long an attempt is kept, however it ended.
