@@ -4,6 +4,8 @@
 package v1alpha1
 
 import (
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -167,6 +169,16 @@ type OAuthAuthorization struct {
 	Spec OAuthAuthorizationSpec `json:"spec"`
 	// +optional
 	Status OAuthAuthorizationStatus `json:"status,omitempty"`
+}
+
+// GenerateNameFor is metadata.generateName of a connection's attempts. It leaves room for what the API
+// server appends, and has no dash after a dot, which no name may have.
+func GenerateNameFor(connection string) string {
+	const room = 200
+	if len(connection) > room {
+		connection = strings.TrimRight(connection[:room], ".")
+	}
+	return connection + "-"
 }
 
 // OAuthAuthorizationList is a list of OAuthAuthorization.

@@ -20,15 +20,10 @@ import (
 
 // newAttempt describes an attempt, which goes with its connection.
 func newAttempt(conn *v1alpha1.OAuthConnection, requester string) *v1alpha1.OAuthAuthorization {
-	const room = 200 // for what the API server appends
-	prefix := conn.Name[:min(len(conn.Name), room)]
-	for prefix[len(prefix)-1] == '.' { // no dash may follow
-		prefix = prefix[:len(prefix)-1]
-	}
 	return &v1alpha1.OAuthAuthorization{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:    conn.Namespace,
-			GenerateName: prefix + "-",
+			GenerateName: v1alpha1.GenerateNameFor(conn.Name),
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: v1alpha1.GroupVersion.String(), Kind: "OAuthConnection", Name: conn.Name, UID: conn.UID,
 			}},

@@ -31,15 +31,9 @@ func (s *Server) start(ctx context.Context, v *visit) (*answer, error) {
 	if s.SignIn == nil || v.URL.Query().Has("ticket") {
 		return s.link(ctx, v)
 	}
-	id, err := s.signedIn(ctx, v)
-	if err != nil {
-		return s.beginSignIn(ctx, v, err)
-	}
-	target, err := s.permitted(ctx, v, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.showConsent(target, id.Username, pass{}), nil
+	return s.asSignedIn(ctx, v, func(target *connect.Target, username string) (*answer, error) {
+		return s.showConsent(target, username, pass{}), nil
+	})
 }
 
 // follow is the person's yes to what start has shown.
@@ -47,6 +41,17 @@ func (s *Server) follow(ctx context.Context, v *visit) (*answer, error) {
 	if s.SignIn == nil || v.PostForm.Has("ticket") {
 		return s.followLink(ctx, v)
 	}
+	return s.asSignedIn(ctx, v, func(target *connect.Target, username string) (*answer, error) {
+		attempt, err := s.Create(ctx, target.Connection, v1alpha1.PairingSignIn, username)
+		if err != nil {
+			return nil, err
+		}
+		return s.sendToProvider(ctx, v, target, attempt)
+	})
+}
+
+// asSignedIn goes on with somebody who may connect, and has everybody else sign in.
+func (s *Server) asSignedIn(ctx context.Context, v *visit, goOn func(*connect.Target, string) (*answer, error)) (*answer, error) {
 	id, err := s.signedIn(ctx, v)
 	if err != nil {
 		return s.beginSignIn(ctx, v, err)
@@ -55,11 +60,7 @@ func (s *Server) follow(ctx context.Context, v *visit) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	attempt, err := s.Create(ctx, target.Connection, v1alpha1.PairingSignIn, id.Username)
-	if err != nil {
-		return nil, err
-	}
-	return s.sendToProvider(ctx, v, target, attempt)
+	return goOn(target, id.Username)
 }
 
 // signedIn is who the session's cookie says. It fails with a *signin.Error.

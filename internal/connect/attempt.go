@@ -25,7 +25,7 @@ func (a *Attempts) Create(ctx context.Context, conn *v1alpha1.OAuthConnection, m
 	attempt := &v1alpha1.OAuthAuthorization{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:    conn.Namespace,
-			GenerateName: attemptName(conn.Name),
+			GenerateName: v1alpha1.GenerateNameFor(conn.Name),
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: v1alpha1.GroupVersion.String(),
 				Kind:       "OAuthConnection",
@@ -40,18 +40,6 @@ func (a *Attempts) Create(ctx context.Context, conn *v1alpha1.OAuthConnection, m
 		return nil, RefuseFor(Unavailable, err)
 	}
 	return attempt, nil
-}
-
-// attemptName leaves room for what the API server appends. A name may not have a dash after a dot.
-func attemptName(connection string) string {
-	const room = 200
-	if len(connection) > room {
-		connection = connection[:room]
-		for connection[len(connection)-1] == '.' {
-			connection = connection[:len(connection)-1]
-		}
-	}
-	return connection + "-"
 }
 
 // Admit tells the requester's kubectl oauth where the browser starts. flow is given where that is the
