@@ -96,15 +96,15 @@ func (s *Server) makeRoom(ctx context.Context, v *visit) {
 }
 
 // clearCookies clears the cookies whose names begin so, one for each page that was left open, where
-// they are too many.
-func (s *Server) clearCookies(v *visit, prefix string) {
+// they are as many as there may be.
+func (s *Server) clearCookies(v *visit, prefix string, most int) {
 	var names []string
 	for _, cookie := range v.Cookies() {
 		if strings.HasPrefix(cookie.Name, s.cookieName(prefix)) {
 			names = append(names, cookie.Name)
 		}
 	}
-	if len(names) < maxFlows {
+	if len(names) < most {
 		return
 	}
 	for _, name := range names {
@@ -112,8 +112,13 @@ func (s *Server) clearCookies(v *visit, prefix string) {
 	}
 }
 
+// clearFlow clears what this browser has of an attempt that is over.
 func (s *Server) clearFlow(v *visit, f *connect.Flow) {
-	s.clearCookie(v, s.cookieName(flowCookie+flowID(f.State)))
+	for _, name := range []string{flowCookie + flowID(f.State), browserCookie + f.AttemptUID} {
+		if _, err := v.Cookie(s.cookieName(name)); err == nil {
+			s.clearCookie(v, s.cookieName(name))
+		}
+	}
 }
 
 func (s *Server) clearCookie(v *visit, name string) { s.setCookie(v, name, "", -time.Second) }

@@ -30,6 +30,9 @@ const (
 	// The cache learns of an attempt a moment after the browser does.
 	cacheLag  = 500 * time.Millisecond
 	cachePoll = 25 * time.Millisecond
+	// maxBrowsers bounds the attempts that one browser takes part in. A cookie has 160 bytes, and proxies take
+	// 8 KiB of cookies.
+	maxBrowsers = 12
 	// maxWaiting bounds the visitors who wait for the cache at the same time, which whoever makes names up
 	// does: 15,000 in a minute.
 	maxWaiting = 128
@@ -219,6 +222,7 @@ func (s *Server) newBrowser(v *visit, attempt *v1alpha1.OAuthAuthorization) (coo
 		return "", "", err
 	}
 	cookie = base64.RawURLEncoding.EncodeToString(sealed)
+	s.clearCookies(v, browserCookie, maxBrowsers)
 	s.setCookie(v, s.browserCookie(attempt), cookie, connect.Lifetime)
 	return cookie, code, nil
 }

@@ -102,7 +102,7 @@ func (s *Server) beginSignIn(ctx context.Context, v *visit, cause error) (*answe
 	if err != nil {
 		return nil, signInRefusal(err)
 	}
-	s.clearCookies(v, signInCookie)
+	s.clearCookies(v, signInCookie, maxFlows)
 	s.setCookie(v, s.cookieName(signInCookie+begun.ID), begun.Cookie, signin.Lifetime)
 	return &answer{redirect: begun.Address}, nil
 }

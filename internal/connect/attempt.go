@@ -122,11 +122,14 @@ func (a *Attempts) mayClaim(attempt *v1alpha1.OAuthAuthorization, f *Flow) error
 
 // Complete writes how an attempt ended. Of an attempt that is gone nothing needs to be written.
 func (a *Attempts) Complete(ctx context.Context, attempt *v1alpha1.OAuthAuthorization, r *Result) error {
-	first := true
+	first, uid := true, attempt.UID
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		if !first {
 			if err := a.Client.Get(ctx, types.NamespacedName{Namespace: attempt.Namespace, Name: attempt.Name}, attempt); err != nil {
 				return ignoreGone(err)
+			}
+			if attempt.UID != uid {
+				return nil // it is gone, and its name is another's
 			}
 		}
 		first = false
