@@ -29,7 +29,7 @@ import (
 const (
 	floodStarts   = 10_000
 	floodWithin   = time.Minute
-	floodVisitors = 64 // at the same time
+	floodVisitors = 40 // at the same time
 	floodMayGrow  = 10 << 20
 )
 
