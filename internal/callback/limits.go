@@ -4,14 +4,13 @@
 package callback
 
 import (
-	"hash/maphash"
 	"math"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
-	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 )
 
@@ -19,11 +18,9 @@ const (
 	// A person needs three requests to connect; a team behind one address needs some more.
 	defaultPerMinute = 60
 	defaultBurst     = 30
-	// maxClients bounds the addresses that are remembered. Who is forgotten starts with a full
-	// allowance, which is no more than another address would have.
-	maxClients = 8192
-	// neighbours are the addresses of which the one that was silent for longest makes way for another.
-	neighbours = 8
+	// maxClients bounds the addresses that are remembered: about 600 KiB. Who is forgotten starts
+	// with a full allowance, which is no more than another address would have.
+	maxClients = 2048
 	// maxForwarded bounds the entries of X-Forwarded-For that are looked at.
 	maxForwarded = 16
 )
@@ -37,21 +34,10 @@ type Limits struct {
 	TrustedProxies []netip.Prefix
 }
 
-// limiter remembers addresses in a table that is there from the start: a flood of them costs nothing.
 type limiter struct {
 	Limits
-	clock clock.PassiveClock
-	seed  maphash.Seed // nobody can choose their neighbours
-
-	mu    sync.Mutex
-	table [maxClients / neighbours][neighbours]allowance
-}
-
-// allowance is a token bucket. It has no pointers, which the garbage collector would follow.
-type allowance struct {
-	client [16]byte // an IPv6 address, or an IPv4 one in IPv6
-	left   float64  // requests
-	at     int64    // when that many were left, in nanoseconds since 1970; 0: this is nobody's
+	clock   clock.PassiveClock
+	clients *lru.Cache[netip.Addr, *rate.Limiter]
 }
 
 func newLimiter(l Limits, c clock.PassiveClock) *limiter {
@@ -61,40 +47,24 @@ func newLimiter(l Limits, c clock.PassiveClock) *limiter {
 	if l.Burst == 0 {
 		l.Burst = defaultBurst
 	}
-	return &limiter{Limits: l, clock: c, seed: maphash.MakeSeed()}
+	clients, err := lru.New[netip.Addr, *rate.Limiter](maxClients)
+	if err != nil {
+		panic(err) // the size is a constant
+	}
+	return &limiter{Limits: l, clock: c, clients: clients}
 }
 
 // allow takes one request off the client's allowance.
 func (l *limiter) allow(r *http.Request) bool {
-	client, now := l.client(r).As16(), l.clock.Now().UnixNano()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.allowance(client)
-	if a.at == 0 || a.client != client {
-		*a = allowance{client: client, left: float64(l.Burst), at: now}
+	fresh := rate.NewLimiter(rate.Limit(float64(l.PerMinute)/60), l.Burst)
+	key := l.client(r)
+	known, found, _ := l.clients.PeekOrAdd(key, fresh)
+	if !found {
+		known = fresh
+	} else {
+		l.clients.Get(key) // keeps it from being forgotten
 	}
-	passed := max(0, time.Duration(now-a.at))
-	a.left, a.at = min(float64(l.Burst), a.left+passed.Minutes()*float64(l.PerMinute)), now
-	if a.left < 1 {
-		return false
-	}
-	a.left--
-	return true
-}
-
-// allowance is the client's place, or the one that it may take.
-func (l *limiter) allowance(client [16]byte) *allowance {
-	places := &l.table[maphash.Comparable(l.seed, client)%uint64(len(l.table))]
-	silent := &places[0]
-	for i := range places {
-		if places[i].client == client {
-			return &places[i]
-		}
-		if places[i].at < silent.at {
-			silent = &places[i]
-		}
-	}
-	return silent
+	return known.AllowN(l.clock.Now(), 1)
 }
 
 // wait is after how many seconds a request is allowed again.

@@ -56,25 +56,19 @@ func TestAnAllowanceGrowsBackWithTime(t *testing.T) {
 	}
 }
 
-// A few hundred addresses at a time are told apart, and the table stays as it is for any number.
-func TestAddressesAreRememberedInATableThatDoesNotGrow(t *testing.T) {
+func TestOfTooManyAddressesTheOnesThatWereSilentForLongestAreForgotten(t *testing.T) {
 	l := newLimiter(Limits{PerMinute: 1, Burst: 2}, clocktesting.NewFakePassiveClock(time.Now()))
-	for n := range uint32(maxClients / 16) {
+	for n := range uint32(maxClients + 1) {
 		visits(l, strangers(n))
 	}
-	forgotten := 0
-	for n := range uint32(maxClients / 16) {
-		forgotten += visits(l, strangers(n))
+	if got := visits(l, strangers(maxClients)); got != 0 {
+		t.Errorf("the last address has %d requests more", got)
 	}
-	if forgotten > 0 {
-		t.Errorf("%d requests too many", forgotten)
+	if got := visits(l, strangers(0)); got != 2 {
+		t.Errorf("the first address has %d requests, want 2", got)
 	}
-	n := uint32(0)
-	if allocated := testing.AllocsPerRun(4*maxClients, func() {
-		n++
-		*l.allowance(strangers(n).As16()) = allowance{client: strangers(n).As16(), at: int64(n)}
-	}); allocated > 0 {
-		t.Errorf("an address takes %v allocations", allocated)
+	if n := l.clients.Len(); n != maxClients {
+		t.Errorf("%d addresses are remembered", n)
 	}
 }
 
