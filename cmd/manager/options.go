@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -105,7 +106,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 
 	o.signIn.bind(f)
 
-	f.BoolVar(&o.allowHTTP, "allow-http", false, "Let providers have http:// addresses. For development only: secrets travel in the clear.")
+	f.BoolVar(&o.allowHTTP, "allow-http", false, "Let providers, and --public-url, have http:// addresses. For development only: secrets travel in the clear.")
 	f.StringSliceVar(&o.allowCIDRs, "allow-cidr", nil, "Address range that providers may have although it is private or special, such as 10.20.0.0/16; repeatable.")
 	f.StringSliceVar(&o.denyCIDRs, "deny-cidr", nil, "Address range that providers may not have although it is public, such as that of the cluster's nodes; repeatable. It wins over --allow-cidr.")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM file of certificate authorities to trust for providers, besides the system's.")
@@ -127,10 +128,8 @@ func (o *options) complete() error {
 	if o.rotate {
 		return nil
 	}
-	o.publicURL = strings.TrimRight(o.publicURL, "/")
-	base, err := url.Parse(o.publicURL)
-	if o.publicURL != "" && (err != nil || base.Host == "" || o.publicURL != base.Scheme+"://"+base.Host || (base.Scheme != "https" && base.Scheme != "http")) {
-		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, without a path, such as https://oauth.example.com", o.publicURL)
+	if err := o.checkPublicURL(); err != nil {
+		return err
 	}
 	o.connectModes = slices.DeleteFunc(o.connectModes, func(mode string) bool { return mode == "" })
 	for _, mode := range o.connectModes {
@@ -147,10 +146,29 @@ func (o *options) complete() error {
 	if o.concurrency < 1 || o.requestsPerMinute < 1 {
 		return errors.New("--concurrency and --requests-per-minute are at least 1")
 	}
+	var err error
 	if o.proxies, err = prefixes("--trusted-proxy", o.trustedProxies); err != nil {
 		return err
 	}
 	return o.completeEgress()
+}
+
+// checkPublicURL holds the pages to https, without which cookies could be planted by others: a browser
+// keeps those of https to the host alone (the __Host- prefix). Nobody is between it and its own machine.
+func (o *options) checkPublicURL() error {
+	o.publicURL = strings.TrimRight(o.publicURL, "/")
+	if o.publicURL == "" {
+		return nil
+	}
+	base, err := url.Parse(o.publicURL)
+	if err != nil || base.Host == "" || o.publicURL != base.Scheme+"://"+base.Host || (base.Scheme != "https" && base.Scheme != "http") {
+		return fmt.Errorf("--public-url is %q; it has to be the address that browsers reach, without a path, such as https://oauth.example.com", o.publicURL)
+	}
+	here := base.Hostname() == "localhost" || net.ParseIP(base.Hostname()).IsLoopback()
+	if base.Scheme == "http" && !here && !o.allowHTTP {
+		return fmt.Errorf("--public-url is %q; over plain http others can plant cookies: it has to be https, except for development with --allow-http", o.publicURL)
+	}
+	return nil
 }
 
 func (o *options) completeEgress() (err error) {

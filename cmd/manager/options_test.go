@@ -20,6 +20,7 @@ func TestAWrongFlagIsNamedWithWhatItCanBe(t *testing.T) {
 	for wrong, says := range map[string]string{
 		"--public-url=oauth.example.com":   "https://oauth.example.com",
 		"--public-url=https://a.example/b": "without a path",
+		"--public-url=http://a.example":    "plant cookies",
 		"--namespace=":                     "own namespace",
 		"--connect-mode=link":              "Link",
 		"--link-lifetime=5s":               "1m",

@@ -5,6 +5,7 @@ package callback
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 
@@ -12,13 +13,16 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/connect"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
 // consent is what the page of this name shows.
 type consent struct {
 	Namespace, Name, Provider, ClientID, Secret string
-	// Requester is the user who asks; empty where nobody is known.
+	// Requester is the user who asks; empty where nobody is known. SignedIn means that it is only the
+	// visitor: nobody vouches for who sent them here.
 	Requester string
+	SignedIn  bool
 	// Host is where the person is sent. The provider's name is what the connection's author says.
 	Host   string
 	Scopes []string
@@ -27,8 +31,9 @@ type consent struct {
 	// Connected means that an account is connected now; Account is its name, where it is known.
 	Connected bool
 	Account   string
-	// Pass goes back with the person's yes.
+	// Pass and Seen go back with the person's yes.
 	Pass pass
+	Seen string
 }
 
 // pass is what let a visitor in: a ticket, or the proof that kubectl oauth gave. It counts in a form
@@ -46,6 +51,7 @@ func (s *Server) showConsent(t *connect.Target, requester string, p pass) *answe
 			Namespace: conn.Namespace,
 			Name:      conn.Name,
 			Requester: requester,
+			SignedIn:  p == pass{},
 			Provider:  resolved.DisplayName,
 			Host:      host(resolved.Endpoints.Authorization),
 			ClientID:  resolved.ID,
@@ -55,8 +61,28 @@ func (s *Server) showConsent(t *connect.Target, requester string, p pass) *answe
 			Connected: meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.AuthorizedCondition),
 			Account:   conn.Status.Account,
 			Pass:      p,
+			Seen:      seen(t),
 		},
 	}
+}
+
+// seen stands for what the person is shown and agrees to.
+func seen(t *connect.Target) string {
+	conn := t.Connection
+	raw, err := json.Marshal([]any{conn.UID, conn.TargetName(), conn.Spec.ExpectedAccount,
+		t.Client.Fingerprint, t.Client.Endpoints.Authorization, t.Client.Scopes, t.Client.AuthorizationParams})
+	if err != nil { // strings always marshal
+		return ""
+	}
+	return oauth.NewSecret(string(raw)).Hash()
+}
+
+// agreed refuses a yes to something else than the connection is by now.
+func (v *visit) agreed(t *connect.Target) error {
+	if !same(seen(t), v.PostForm.Get("seen")) {
+		return connect.Refuse(connect.ClientChanged)
+	}
+	return nil
 }
 
 // sendToProvider starts the authorization request of an attempt: state, verifier and nonce go into

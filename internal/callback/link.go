@@ -31,6 +31,9 @@ func (s *Server) followLink(ctx context.Context, v *visit) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.agreed(target); err != nil {
+		return nil, err
+	}
 	attempt, err := s.Create(ctx, target.Connection, v1alpha1.PairingLink, "")
 	if err != nil {
 		return nil, err

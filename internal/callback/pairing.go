@@ -79,6 +79,9 @@ func (s *Server) followPaired(ctx context.Context, v *visit) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.agreed(target); err != nil {
+		return nil, err
+	}
 	attempt := &v1alpha1.OAuthAuthorization{}
 	err = s.Client.Get(ctx, types.NamespacedName{Namespace: cached.Namespace, Name: cached.Name}, attempt)
 	switch {

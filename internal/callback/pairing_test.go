@@ -249,7 +249,7 @@ func TestAPairedBrowserStartsByItsFormOnly(t *testing.T) {
 	r := newRig(t)
 	p := r.plugin(t, r.conn)
 	b := &idp.Browser{}
-	open(t, b, p.start)
+	form := open(t, b, p.start).Forms[0].Fields.Encode()
 	cookie := b.Cookies(r.PublicURL)[0]
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	for name, row := range map[string]struct {
@@ -259,8 +259,8 @@ func TestAPairedBrowserStartsByItsFormOnly(t *testing.T) {
 		"no proof":             {"", "", cookie},
 		"a proof of another":   {"", "proof=" + connect.Random(), cookie},
 		"proof in the address": {"?proof=" + p.proof, "", cookie},
-		"no cookie":            {"", "proof=" + p.proof, &http.Cookie{Name: "other", Value: "x"}},
-		"a cookie made up":     {"", "proof=" + p.proof, &http.Cookie{Name: cookie.Name, Value: cookie.Value[:10] + "AAAA" + cookie.Value[14:]}},
+		"no cookie":            {"", form, &http.Cookie{Name: "other", Value: "x"}},
+		"a cookie made up":     {"", form, &http.Cookie{Name: cookie.Name, Value: cookie.Value[:10] + "AAAA" + cookie.Value[14:]}},
 	} {
 		resp, _ := send(t, http.MethodPost, r.address(p.attempt)+row.query, row.form, header, row.cookie)
 		if resp.StatusCode != wordsOf(otherBrowser).Status {
@@ -268,13 +268,42 @@ func TestAPairedBrowserStartsByItsFormOnly(t *testing.T) {
 		}
 	}
 	crossSite := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}
-	if resp, _ := send(t, http.MethodPost, r.address(p.attempt), "proof="+p.proof, crossSite, cookie); resp.StatusCode != http.StatusForbidden {
+	if resp, _ := send(t, http.MethodPost, r.address(p.attempt), form, crossSite, cookie); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("from another site: status %d", resp.StatusCode)
 	}
 	r.expectUntouched(t)
-	resp, _ := send(t, http.MethodPost, r.address(p.attempt), "proof="+p.proof, header, cookie)
+	resp, _ := send(t, http.MethodPost, r.address(p.attempt), form, header, cookie)
 	if resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(resp.Header.Get("Location"), r.idp.Issuer()) {
 		t.Errorf("our own form: status %d, Location %s", resp.StatusCode, resp.Header.Get("Location"))
+	}
+}
+
+func TestAYesToSomethingElseThanWasShownIsRefused(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.OAuthConnection){
+		"scopes": func(c *v1alpha1.OAuthConnection) { c.Spec.Scopes = append(c.Spec.Scopes, "phone") },
+		"Secret": func(c *v1alpha1.OAuthConnection) { c.Spec.Secret.Name = "other" },
+		"client": func(c *v1alpha1.OAuthConnection) { c.Spec.Client.ID = "another" },
+		"parameters": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.AuthorizationParams = map[string]string{"hd": "evil.example"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			b := &idp.Browser{}
+			byPlugin, byLink := open(t, b, r.plugin(t, r.conn).start), open(t, b, r.start(t, r.conn))
+			attempts := len(r.attempts(t))
+			r.update(t, change)
+			for _, consent := range []*idp.Page{byPlugin, byLink} {
+				page, err := consent.Submit(t.Context(), "", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect(t, page, connect.ClientChanged)
+			}
+			if n := len(r.attempts(t)); n != attempts || r.idp.Count(idp.Authorize) != 0 {
+				t.Errorf("%d attempts, want %d", n, attempts)
+			}
+		})
 	}
 }
 

@@ -94,7 +94,7 @@ func TestMethodsThatAreNotOursAreRefused(t *testing.T) {
 func TestOnlyOurOwnPageStarts(t *testing.T) {
 	r := newRig(t)
 	start, _ := url.Parse(r.start(t, r.conn))
-	form := start.Query().Encode()
+	form := open(t, &idp.Browser{}, start.String()).Forms[0].Fields.Encode()
 	address := r.url + start.Path
 	for name, row := range map[string]struct {
 		header http.Header
@@ -245,7 +245,8 @@ func TestOverHTTPSCookiesBelongToThisHostAlone(t *testing.T) {
 	s.Resolver.PublicURL = s.PublicURL
 	address := r.serve(t, s)
 	start, _ := url.Parse(r.start(t, r.conn))
-	resp, _ := send(t, http.MethodPost, address+"/oauth"+start.Path, start.Query().Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+	form := open(t, &idp.Browser{}, start.String()).Forms[0].Fields.Encode()
+	resp, _ := send(t, http.MethodPost, address+"/oauth"+start.Path, form, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
 	cookies := resp.Cookies()
 	if resp.StatusCode != http.StatusSeeOther || len(cookies) != 1 {
 		t.Fatalf("status %d, cookies %v", resp.StatusCode, cookies)

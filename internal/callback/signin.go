@@ -42,6 +42,9 @@ func (s *Server) follow(ctx context.Context, v *visit) (*answer, error) {
 		return s.followLink(ctx, v)
 	}
 	return s.asSignedIn(ctx, v, func(target *connect.Target, username string) (*answer, error) {
+		if err := v.agreed(target); err != nil {
+			return nil, err
+		}
 		attempt, err := s.Create(ctx, target.Connection, v1alpha1.PairingSignIn, username)
 		if err != nil {
 			return nil, err

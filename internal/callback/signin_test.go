@@ -111,8 +111,8 @@ func TestWhoMayConnectSignsInAndConnects(t *testing.T) {
 			r, _ := signInRig(t, groupMay)
 			b := &idp.Browser{}
 			consent := r.signIn(t, b, name, asks)
-			if !strings.Contains(consent.Body, name+"@company.example") {
-				t.Errorf("the consent page does not say who asks: %s", consent.Body)
+			if !strings.Contains(consent.Body, "<dt>Signed in as</dt><dd>") || !strings.Contains(consent.Body, name+"@company.example") {
+				t.Errorf("the consent page does not say who is signed in: %s", consent.Body)
 			}
 			page, err := b.Connect(t.Context(), r.page(), idp.DefaultUser())
 			if err != nil {

@@ -142,7 +142,7 @@ func arrivalWords(n notice) words {
 			"Connecting an account has to be finished within ten minutes. Nothing was connected."}, startAgain}
 	case connect.ClientChanged:
 		return words{http.StatusConflict, "bad", "The connection was changed meanwhile", []string{
-			"Its provider or client is not the one you agreed to. Nothing was connected."}, startAgain}
+			"What it asks for, or of whom, is not what you agreed to. Nothing was connected."}, startAgain}
 	case connect.WrongIssuer:
 		return words{http.StatusBadRequest, "bad", "This answer comes from another provider", []string{
 			"It is not the provider you were sent to. Nothing was connected."}, startAgain}

@@ -78,13 +78,16 @@ func (a *accounts) compile(expression string) (*program, error) {
 }
 
 // Account names the account behind a fresh token answer in at most 256 printable characters, or
-// gives "" where it cannot be told. Without an account expression it is the ID token's email,
-// preferred_username or sub. An error means only that the provider's userInfo endpoint did not
+// gives "" where it cannot be told. Without an account expression it is the ID token's email, unless
+// that is not verified, preferred_username or sub. An error means only that the provider's userInfo endpoint did not
 // answer: the token is good nonetheless.
 func (r *Resolved) Account(ctx context.Context, token *oauth.Token) (string, error) {
 	claims := token.Claims()
 	if r.account == nil {
 		for _, name := range []string{"email", "preferred_username", "sub"} {
+			if name == "email" && claims["email_verified"] == false {
+				continue // anybody can say that it is theirs
+			}
 			if text, ok := claims[name].(string); ok && text != "" {
 				return printable(text, maxAccount), nil
 			}

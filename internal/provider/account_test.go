@@ -54,6 +54,8 @@ func TestTheAccountIsWhatTheExpressionGives(t *testing.T) {
 		"unprintable":         {"idToken.odd", claims, "x??y", false},
 		"long":                {"idToken.long", claims, strings.Repeat("é", 256), false},
 		"none: email":         {"", claims, "a@b.example", false},
+		"none: not verified":  {"", `{"email":"a@b.example","email_verified":false,"preferred_username":"pref"}`, "pref", false},
+		"none: verified":      {"", `{"email":"a@b.example","email_verified":true}`, "a@b.example", false},
 		"none: username":      {"", `{"email":"","preferred_username":"pref","sub":"subject"}`, "pref", false},
 		"none: sub":           {"", `{"email":1,"sub":"subject"}`, "subject", false},
 		"none, no ID token":   {"", "", "", false},
