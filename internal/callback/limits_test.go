@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 )
 
 // visits asks as often as it is allowed.
@@ -133,5 +137,35 @@ func TestOfManyVisitorsWithMadeUpNamesFewWaitForTheCache(t *testing.T) {
 	}
 	if waited != maxWaiting {
 		t.Errorf("%d of %d visitors waited for the cache, want %d", waited, visitors, maxWaiting)
+	}
+}
+
+// late is a cache that hears of a pairing when it is looked at for the second time.
+type late struct {
+	client.Reader
+	looks atomic.Int64
+}
+
+func (l *late) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+	if err := l.Reader.Get(ctx, key, o, options...); err != nil {
+		return err
+	}
+	if attempt, ok := o.(*v1alpha1.OAuthAuthorization); ok && l.looks.Add(1) == 1 {
+		attempt.Spec.Browser = nil
+	}
+	return nil
+}
+
+func TestStrangersDoNotKeepAPairedBrowserFromGoingOn(t *testing.T) {
+	r := newRig(t)
+	p := r.plugin(t, r.conn)
+	b := &idp.Browser{}
+	open(t, b, p.start)
+	for range cap(r.waiting) {
+		r.waiting <- struct{}{}
+	}
+	r.Authorizations = &late{Reader: env.Client}
+	if page := open(t, b, r.address(p.attempt)+"?proof="+p.proof); len(page.Forms) != 1 {
+		t.Errorf("the browser is shown %s", page.Body)
 	}
 }

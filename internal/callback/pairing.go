@@ -110,7 +110,8 @@ func (s *Server) openAttempt(ctx context.Context, v *visit, known bool) (*v1alph
 	}
 	there, err := look(ctx)
 	if err == nil && !there {
-		err = s.awaitCache(ctx, look)
+		cookie, _ := s.browser(ctx, v, attempt)
+		err = s.awaitCache(ctx, look, cookie != "")
 	}
 	if err != nil {
 		return nil, connect.RefuseFor(connect.Unavailable, err)
@@ -130,13 +131,16 @@ func (s *Server) openAttempt(ctx context.Context, v *visit, known bool) (*v1alph
 	return attempt, nil
 }
 
-// awaitCache looks again for a moment. Where too many wait already, it does not.
-func (s *Server) awaitCache(ctx context.Context, look wait.ConditionWithContextFunc) error {
-	select {
-	case s.waiting <- struct{}{}:
-		defer func() { <-s.waiting }()
-	default:
-		return nil
+// awaitCache looks again for a moment. Where too many wait already it does not, except for a browser
+// that was met before: strangers must not keep it from going on.
+func (s *Server) awaitCache(ctx context.Context, look wait.ConditionWithContextFunc, met bool) error {
+	if !met {
+		select {
+		case s.waiting <- struct{}{}:
+			defer func() { <-s.waiting }()
+		default:
+			return nil
+		}
 	}
 	err := wait.PollUntilContextTimeout(ctx, cachePoll, cacheLag, false, look)
 	if wait.Interrupted(err) {
