@@ -71,7 +71,7 @@ func (c *connecting) followAttempt(ctx context.Context, done func(*v1alpha1.OAut
 			return false, err
 		}
 		if attempt.UID != c.uid {
-			return false, c.gone()
+			return false, c.gone(ctx)
 		}
 		c.attempt = attempt
 		if end := completed(attempt); end.Status == metav1.ConditionFalse {
@@ -80,7 +80,7 @@ func (c *connecting) followAttempt(ctx context.Context, done func(*v1alpha1.OAut
 		return done(attempt), nil
 	})
 	if apierrors.IsNotFound(err) {
-		return c.gone()
+		return c.gone(ctx)
 	}
 	return err
 }

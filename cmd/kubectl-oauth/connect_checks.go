@@ -41,7 +41,7 @@ func (c *connecting) connectable() error {
 	case conn.Spec.Suspend:
 		return &problem{
 			Text: fmt.Sprintf("OAuthConnection %s is suspended: an account can be connected once that is lifted", conn.Name),
-			Hint: fmt.Sprintf(`kubectl -n %s patch oauthconnection %s --type=merge -p '{"spec":{"suspend":false}}'`, conn.Namespace, conn.Name),
+			Hint: resume(conn),
 		}
 	case conn.Spec.Grant == v1alpha1.GrantClientCredentials:
 		return &problem{

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
@@ -46,7 +48,10 @@ func (c *connecting) ended(end metav1.Condition) error {
 	switch end.Reason {
 	case v1alpha1.ReasonConnectionNotFound:
 		p.Hint = "those that exist: " + c.command(c.key.Namespace, "status")
-	case v1alpha1.ReasonConnectionNotReady, v1alpha1.ReasonNoPersonNeeded, v1alpha1.ReasonSuspended:
+	case v1alpha1.ReasonConnectionNotReady: // its message ends with a command: nothing may follow that
+		p.Text = c.nothing() + ": " + clean(end.Message)
+		p.Hint = "what it needs: " + c.next("status")
+	case v1alpha1.ReasonNoPersonNeeded, v1alpha1.ReasonSuspended:
 		p.Hint = "what it needs: " + c.next("status")
 	case v1alpha1.ReasonMethodNotAllowed:
 		p.Hint = "the ways that are open are in the connection's message: " + c.next("status")
@@ -58,12 +63,20 @@ func (c *connecting) ended(end metav1.Condition) error {
 	return p
 }
 
-// gone is the error for an attempt that is not there any more.
-func (c *connecting) gone() error {
+// gone is the error for an attempt that is not there any more. It goes with its connection.
+func (c *connecting) gone(ctx context.Context) error {
+	conn := &v1alpha1.OAuthConnection{}
+	err := c.cluster.Get(ctx, client.ObjectKeyFromObject(c.before), conn)
+	if apierrors.IsNotFound(err) || err == nil && (conn.UID != c.before.UID || conn.DeletionTimestamp != nil) {
+		return &problem{
+			Text: fmt.Sprintf("OAuthConnection %s was deleted meanwhile: no account is connected", c.before.Name),
+			Hint: "those that exist: " + c.command(c.before.Namespace, "status"),
+		}
+	}
 	if c.attempt.Status.ClaimedAt != nil {
 		return &problem{Text: "the OAuthAuthorization was deleted while the operator was at work: whether an account was connected is not known here", Hint: c.next("status")}
 	}
-	return &problem{Text: "the OAuthAuthorization was deleted, as the operator does after ten minutes: " + c.nothing(), Hint: "to try again: " + c.next("connect")}
+	return &problem{Text: "the OAuthAuthorization was deleted, by somebody or, after ten minutes, by the operator: " + c.nothing(), Hint: "to try again: " + c.next("connect")}
 }
 
 // late is the error for a person who did not come back within limit.

@@ -316,7 +316,7 @@ func TestConnectSaysHowAnAttemptEndedAndWhatToDoNext(t *testing.T) {
 		v1alpha1.ReasonDenied:             {"the consent was denied", "error: the consent was denied: nothing was connected\n" + again},
 		v1alpha1.ReasonResponseRefused:    {"the response comes from another provider", "error: the response comes from another provider: nothing was connected\n" + again},
 		v1alpha1.ReasonExchangeFailed:     {"the provider gave no usable answer", "error: the provider gave no usable answer: nothing was connected\nhint: look what is wrong, then try again: " + look},
-		v1alpha1.ReasonConnectionNotReady: {"Secret github-client does not exist", "error: Secret github-client does not exist: nothing was connected\nhint: what it needs: " + look},
+		v1alpha1.ReasonConnectionNotReady: {"Secret github-client does not exist", "error: nothing was connected: Secret github-client does not exist\nhint: what it needs: " + look},
 		v1alpha1.ReasonConnectionNotFound: {"this connection does not exist any more", "hint: those that exist: kubectl oauth status -n team\n"},
 		v1alpha1.ReasonMethodNotAllowed:   {"not switched on", "error: not switched on: nothing was connected\nhint: the ways that are open are in the connection's message: " + look},
 		v1alpha1.ReasonAccountNotExpected: {"account hubot\x1b[2J\nconsented", "error: account hubot?[2J?consented: nothing was connected\n" +
@@ -402,7 +402,13 @@ func TestConnectGivesUpWhenNobodyComesBack(t *testing.T) {
 			o.admit()
 			o.says("Waiting for the browser")
 			o.check(env.Client.Delete(o.ctx, o.attempt()))
-		}, "error: the OAuthAuthorization was deleted, as the operator does after ten minutes: nothing was connected\n"},
+		}, "error: the OAuthAuthorization was deleted, by somebody or, after ten minutes, by the operator: nothing was connected\n"},
+		"the connection was removed, and the attempt with it": {time.Hour, func(o *operator) {
+			o.admit()
+			o.says("Waiting for the browser")
+			o.check(env.Client.DeleteAllOf(o.ctx, &v1alpha1.OAuthConnection{}, client.InNamespace(o.namespace)))
+			o.check(env.Client.Delete(o.ctx, o.attempt()))
+		}, "error: OAuthConnection github was deleted meanwhile: no account is connected\nhint: those that exist: kubectl oauth status -n team\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newConnectRig(t, nil)

@@ -101,6 +101,8 @@ func TestTheOperatorIsJudgedByWhatCanBeSeen(t *testing.T) {
 	expectFinding(t, judgeLease(lease, noon()), levelFault, "was renewed never")
 	lease.Spec.HolderIdentity, lease.Spec.RenewTime = ptr.To("pod-1"), &metav1.MicroTime{Time: noon().Add(-20 * time.Second)}
 	expectFinding(t, judgeLease(lease, noon()), levelOK, "pod-1 holds Lease")
+	lease.Spec.RenewTime = &metav1.MicroTime{Time: noon().Add(-40 * time.Second)}
+	expectFinding(t, judgeLease(lease, noon()), levelWarning, "has renewed it 40s ago")
 	lease.Spec.HolderIdentity = ptr.To("")
 	expectFinding(t, judgeLease(lease, noon()), levelFault, "no replica leads")
 
@@ -111,6 +113,8 @@ func TestTheOperatorIsJudgedByWhatCanBeSeen(t *testing.T) {
 	expectFinding(t, judgeTraces([]v1alpha1.OAuthConnection{changed}, noon()), levelNote, "no connection here tells")
 	expectFinding(t, judgeTraces([]v1alpha1.OAuthConnection{changed, seen}, noon()), levelOK, "1 connection")
 	expectFinding(t, judgeTraces([]v1alpha1.OAuthConnection{seen, late}, noon()), levelWarning, "was to be refreshed 30m ago")
+	late.Status.RefreshAt, late.Status.ExpiresAt = &metav1.Time{Time: noon().Add(-2 * time.Minute)}, &metav1.Time{Time: noon().Add(-time.Minute)}
+	expectFinding(t, judgeTraces([]v1alpha1.OAuthConnection{seen, late}, noon()), levelWarning, "was to be refreshed 2m ago")
 	late.Spec.Suspend = true
 	expectFinding(t, judgeTraces([]v1alpha1.OAuthConnection{late}, noon()), levelOK, "1 connection")
 }

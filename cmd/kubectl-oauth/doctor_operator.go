@@ -26,6 +26,8 @@ const (
 )
 
 const (
+	// leaseTerm is that of the Lease, with something for clocks that differ; it is renewed every 2 s.
+	leaseTerm = 25 * time.Second
 	// leaseGrace is well above the 15 s after which another replica takes the Lease over.
 	leaseGrace = time.Minute
 	// refreshGrace is how late a refresh may be before somebody should look.
@@ -129,6 +131,10 @@ func judgeLease(lease *coordinationv1.Lease, now time.Time) finding {
 		return fault(fmt.Sprintf("no replica leads: Lease %s in namespace %s was renewed %s", lease.Name, lease.Namespace, last),
 			"ask the platform team whether it runs: "+findOperator)
 	}
+	if now.Sub(renewed) > leaseTerm {
+		return warn("it may have just stopped: %s holds Lease %s in namespace %s, and has renewed it %s", holder, lease.Name, lease.Namespace, relative(renewed, now)).
+			mended("look again in a minute; ask the platform team whether it runs: %s", findOperator)
+	}
 	return ok("it runs: %s holds Lease %s in namespace %s", holder, lease.Name, lease.Namespace)
 }
 
@@ -152,8 +158,13 @@ func judgeTraces(conns []v1alpha1.OAuthConnection, now time.Time) finding {
 	return ok("it has looked at %s (%s)", plural(seen, "connection here as it is now", "connections here as they are now"), blind)
 }
 
-// overdue says that a refresh is long past. After a failure there is always a new date.
+// overdue says that a refresh is long past, or that the token ended without one. After a failure there is
+// always a new date.
 func overdue(conn *v1alpha1.OAuthConnection, now time.Time) bool {
-	at := conn.Status.RefreshAt
-	return at != nil && !conn.Spec.Suspend && conn.DeletionTimestamp == nil && now.Sub(at.Time) > refreshGrace
+	at, end := conn.Status.RefreshAt, conn.Status.ExpiresAt
+	if at == nil || conn.Spec.Suspend || conn.DeletionTimestamp != nil {
+		return false
+	}
+	ended := end != nil && !end.Before(at) && now.Sub(end.Time) > leaseTerm
+	return ended || now.Sub(at.Time) > refreshGrace
 }

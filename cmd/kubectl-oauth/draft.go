@@ -91,7 +91,7 @@ func (d *draft) steps() {
 		step++
 	}
 	d.add("# %d. Apply this file, and connect the account:", step)
-	d.add("#      kubectl apply -f %s", cmp.Or(d.file, d.name+".yaml"))
+	d.add("#      kubectl apply -f %s", shellWord(cmp.Or(d.file, d.name+".yaml")))
 	d.add("#      %s connect %s -n %s", d.program, d.name, d.namespace)
 }
 

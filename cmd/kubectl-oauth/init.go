@@ -42,7 +42,8 @@ is sent to the cluster.`,
 		RunE:              func(_ *cobra.Command, args []string) error { return o.run(args[0], args[1]) },
 	}
 	flags := c.Flags()
-	flags.StringToStringVar(&o.set, "set", nil, "A parameter of the provider, as name=value; can be repeated")
+	flags.StringToStringVar(&o.set, "set", nil, "A parameter of the provider, as `name=value`; can be repeated")
+	flags.Lookup("set").DefValue = "" // else the help shows an empty list
 	flags.StringVar(&o.clientID, "client-id", "", "The client id that the provider gave")
 	flags.StringSliceVar(&o.scopes, "scope", nil, "A scope to ask for; can be repeated")
 	flags.StringVarP(&o.file, "file", "f", "", "Write to this new file, not to the standard output")

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"regexp"
 	"slices"
@@ -67,6 +68,8 @@ func (a *app) explain(err error) *problem {
 		return known
 	case clientcmd.IsEmptyConfig(err):
 		return &problem{Text: "there is no kubeconfig, so no cluster to talk to", Hint: "set KUBECONFIG, or use --kubeconfig", cause: err}
+	case *a.flags.KubeConfig != "" && errors.Is(err, fs.ErrNotExist) && strings.Contains(err.Error(), *a.flags.KubeConfig):
+		return &problem{Text: fmt.Sprintf("there is no kubeconfig at %s", *a.flags.KubeConfig), Hint: "choose another --kubeconfig, or leave it out", cause: err}
 	case notServed(err):
 		return &problem{
 			Text:  "oauth-operator is not installed in this cluster, or is too old: the API server does not know its kinds",

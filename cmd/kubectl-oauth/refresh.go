@@ -49,7 +49,7 @@ func (r *request) refresh(ctx context.Context, name string, noWait bool) error {
 	if conn.Spec.Suspend {
 		return &problem{
 			Text: fmt.Sprintf("connection %s is suspended: nothing is renewed", name),
-			Hint: fmt.Sprintf(`kubectl patch oauthconnection %s -n %s --type=merge -p '{"spec":{"suspend":false}}'`, name, conn.Namespace),
+			Hint: resume(conn),
 		}
 	}
 	asked, err := r.ask(ctx, conn)

@@ -26,6 +26,11 @@ const unresolvedTimeout = 5 * time.Second
 // findOperator shows whether the operator runs, wherever it was installed.
 const findOperator = "kubectl get deployments -A -l app.kubernetes.io/name=oauth-operator"
 
+// resume is the command that lifts a suspension.
+func resume(conn *v1alpha1.OAuthConnection) string {
+	return fmt.Sprintf(`kubectl -n %s patch oauthconnection %s --type=merge -p '{"spec":{"suspend":false}}'`, conn.Namespace, conn.Name)
+}
+
 // request asks the operator for something by an annotation.
 type request struct {
 	*app
@@ -114,6 +119,6 @@ func (r *request) tooLate(after *v1alpha1.OAuthConnection, answered bool) error 
 	}
 	return &problem{
 		Text: fmt.Sprintf("the operator has not answered within %s; the request stays, and is acted on once it runs", r.timeout),
-		Hint: findOperator,
+		Hint: "is it running? " + findOperator,
 	}
 }

@@ -68,13 +68,13 @@ func knownVerb(c *cobra.Command, args []string) error {
 	return p
 }
 
-// explainArgs adds the hint to the errors of an argument check.
+// explainArgs says what the line has to look like, where an argument check fails.
 func explainArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if check == nil {
+		if check == nil || check(c, args) == nil {
 			return nil
 		}
-		return usage(c, check(c, args))
+		return usage(c, fmt.Errorf("wrong number of arguments (%d): the line is %s", len(args), c.UseLine()))
 	}
 }
 

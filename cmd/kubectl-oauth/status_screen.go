@@ -277,7 +277,7 @@ func (s *screen) next() {
 	case v1alpha1.ReasonClientRejected, v1alpha1.ReasonRequestRejected, v1alpha1.ReasonRefreshFailed, v1alpha1.ReasonTokenExpired:
 		command = s.command(conn.Namespace, "refresh", conn.Name)
 	case v1alpha1.ReasonSuspended:
-		command = fmt.Sprintf(`kubectl patch oauthconnection %s -n %s --type=merge -p '{"spec":{"suspend":false}}'`, conn.Name, conn.Namespace)
+		command = resume(conn)
 	}
 	if command != "" && conn.DeletionTimestamp == nil {
 		s.line("\nNext: %s", command)
