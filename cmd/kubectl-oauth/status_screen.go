@@ -279,6 +279,9 @@ func (s *screen) next() {
 	case v1alpha1.ReasonSuspended:
 		command = resume(conn)
 	}
+	if overdue(conn, s.now) { // the conditions are those that a stopped operator left
+		command = s.command(conn.Namespace, "doctor", conn.Name)
+	}
 	if command != "" && conn.DeletionTimestamp == nil {
 		s.line("\nNext: %s", command)
 	}

@@ -150,3 +150,13 @@ func TestAWatchedScreenFollowsTheConnectionUntilCtrlC(t *testing.T) {
 		t.Errorf("the exit code is %d", command.ProcessState.ExitCode())
 	}
 }
+
+func TestAStoppedOperatorsReadyIsNotTheLastWord(t *testing.T) {
+	conn := held(-2, -1)
+	conn.Status.RefreshAt = at(-1.5)
+	conn.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}}
+	s := screen{command: (&app{name: "kubectl oauth"}).command, conn: conn, now: noon()}
+	if s.next(); s.out.String() != "\nNext: kubectl oauth doctor github -n team-a\n" {
+		t.Errorf("got %q", s.out.String())
+	}
+}
