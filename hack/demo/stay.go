@@ -11,7 +11,7 @@ import (
 )
 
 // connectCommand is run as a user who may edit in the namespace, and nothing else.
-const connectCommand = "bin/kubectl-oauth connect alice --context alice"
+const connectCommand = "kubectl oauth connect alice --context alice"
 
 // leaveItToThePerson says what can be tried, and waits for the end.
 func (d *demo) leaveItToThePerson(ctx context.Context) error {
@@ -20,19 +20,20 @@ func (d *demo) leaveItToThePerson(ctx context.Context) error {
 	}
 	s, who := d.story, person()
 	s.tell("In another terminal, on this machine:")
-	s.print("\n" + indent + "export KUBECONFIG=" + d.kubeconfig() + "\n" + indent + connectCommand + "\n\n")
+	s.print("\n" + indent + "export KUBECONFIG=" + d.kubeconfig() + "\n" +
+		indent + `export PATH="$PWD/bin:$PWD/bin/k8s:$PATH"` + "\n" + indent + connectCommand + "\n\n")
 	s.tell("Your browser opens. Read the page and go on, sign in as %s with password %s, and approve. Then:", who.Name, who.Password)
 	s.print("\n")
 	for _, c := range []struct{ command, why string }{
-		{"bin/kubectl-oauth status alice", "one screen about it"},
-		{"bin/kubectl-oauth connect alice --context victor", "who may only view is refused"},
+		{"kubectl oauth status alice", "one screen about it"},
+		{"kubectl oauth connect alice --context victor", "who may only view is refused"},
 		{"kubectl get oac", "all connections"},
 		{"kubectl describe oac alice", "the cause and the next command, and what happened"},
 		{"kubectl get oac -w -o wide", "another token every few seconds"},
 		{"kubectl describe secret alice", "what workloads mount"},
 		{`curl -H "Authorization: Bearer $(` + readToken + `)" ` + d.provider.URL(idp.API), "what workloads do"},
 		{"kubectl delete secret alice", "it comes back"},
-		{"bin/kubectl-oauth refresh alice", "another token now"},
+		{"kubectl oauth refresh alice", "another token now"},
 		{"kubectl delete oac alice", "the grant is revoked"},
 		{"kubectl apply -f " + d.folder, "and again"},
 	} {
