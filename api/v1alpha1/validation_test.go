@@ -52,6 +52,12 @@ func TestTheAPIServerRefusesAConnectionAndSaysWhy(t *testing.T) {
 			"a public client has no credentials"},
 		"authorizationParams without an authorization": {complete + "grant: ClientCredentials\nauthorizationParams: {a: b}",
 			"authorizationParams belong to grant AuthorizationCode"},
+		"a redirect without a person": {complete + "grant: ClientCredentials\nredirect: Loopback",
+			"redirect and expectedAccount belong to grant AuthorizationCode"},
+		"an account without a person": {complete + "grant: ClientCredentials\nexpectedAccount: octocat",
+			"redirect and expectedAccount belong to grant AuthorizationCode"},
+		"an unknown redirect":           {complete + "redirect: Magic", "supported values"},
+		"an empty expectation":          {complete + "expectedAccount: ''", "at least 1 chars"},
 		"an unknown grant":              {complete + "grant: Password", "supported values"},
 		"a reserved parameter":          {complete + "authorizationParams: {state: x}", "are set by the operator"},
 		"a reserved provider parameter": {someClient + "provider: {preset: github, authorizationParams: {code_challenge: x}}", "are set by the operator"},
@@ -142,14 +148,68 @@ func TestWhatCannotBeChangedIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnAuthorizationIsWrittenOnce(t *testing.T) {
-	obj := object(t, "OAuthAuthorization", "connection: a")
-	if err := env.Client.Create(t.Context(), obj); err != nil {
-		t.Fatal(err)
+// attempt is an OAuthAuthorization as kubectl oauth makes it.
+const attempt = "connection: a\nrequester: jane\nloopback: {port: 8000}\n"
+
+func TestAnAuthorizationSaysHowItsBrowserIsKnown(t *testing.T) {
+	hash := strings.Repeat("a", 64)
+	for name, c := range map[string]struct{ spec, want string }{
+		"loopback":                 {attempt, ""},
+		"loopback over IPv6":       {"{connection: a, loopback: {address: '::1', port: 8000}}", ""},
+		"a code":                   {"{connection: a, method: Code}", ""},
+		"no listener":              {"{connection: a}", "loopback belongs to method Loopback"},
+		"a listener and a code":    {"{connection: a, method: Code, loopback: {port: 8000}}", "loopback belongs to method Loopback"},
+		"a listener elsewhere":     {"{connection: a, loopback: {address: 10.0.0.1, port: 8000}}", "Unsupported value"},
+		"port 0":                   {"{connection: a, loopback: {port: 0}}", "greater than or equal to 1"},
+		"an unknown method":        {"{connection: a, method: Telepathy}", "Unsupported value"},
+		"a browser without proof":  {attempt + "browser: {hash: " + hash + "}", "browser has hash and proofHash"},
+		"a browser by its code":    {attempt + "browser: {code: BCDF-GHJK}", "browser has hash and proofHash"},
+		"a code by its hash":       {"{connection: a, method: Code, browser: {hash: " + hash + ", proofHash: " + hash + "}}", "browser has hash and proofHash"},
+		"a code of other letters":  {"{connection: a, method: Code, browser: {code: AEIO-UAEI}}", "should match"},
+		"a code and an error":      {attempt + "response: {code: x, error: access_denied}", "exactly one of code and error"},
+		"neither code nor error":   {attempt + "response: {issuer: 'https://a.example'}", "exactly one of code and error"},
+		"an error with line ends":  {attempt + `response: {error: "access\ndenied"}`, "should match"},
+		"a code that is too long":  {attempt + "response: {code: " + strings.Repeat("x", 8193) + "}", "Too long"},
+		"no connection":            {"{connection: '', method: Code}", "should be at least 1 chars"},
+		"a field nobody has heard": {attempt + "verifier: x", "unknown field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := create(t, "OAuthAuthorization", c.spec)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
 	}
-	obj.Object["spec"] = map[string]any{"connection": "b"}
-	if err := env.Client.Update(t.Context(), obj); !apierrors.IsInvalid(err) {
-		t.Errorf("got %v, want a refusal", err)
+}
+
+func TestAnAuthorizationIsWrittenOnce(t *testing.T) {
+	hash, other := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	browser := "browser: {hash: " + hash + ", proofHash: " + hash + "}\n"
+	for name, c := range map[string]struct{ before, after, want string }{
+		"a browser is added":     {attempt, attempt + browser, ""},
+		"a response is added":    {attempt + browser, attempt + browser + "response: {code: x}", ""},
+		"another connection":     {attempt, strings.Replace(attempt, "connection: a", "connection: b", 1), "is written once"},
+		"another requester":      {attempt, strings.Replace(attempt, "jane", "joe", 1), "is written once"},
+		"no requester":           {attempt, strings.Replace(attempt, "requester: jane\n", "", 1), "is written once"},
+		"a requester afterwards": {strings.Replace(attempt, "requester: jane\n", "", 1), attempt, "is written once"},
+		"another port":           {attempt, strings.Replace(attempt, "8000", "8001", 1), "is written once"},
+		"another method":         {attempt, "{connection: a, requester: jane, method: Code}", "is written once"},
+		"another browser":        {attempt + browser, attempt + strings.ReplaceAll(browser, hash, other), "browser is written once"},
+		"no browser":             {attempt + browser, attempt, "browser is written once"},
+		"another response":       {attempt + "response: {code: x}", attempt + "response: {code: z}", "response is written once"},
+		"no response":            {attempt + "response: {code: x}", attempt, "response is written once"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := object(t, "OAuthAuthorization", c.before)
+			if err := env.Client.Create(t.Context(), obj); err != nil {
+				t.Fatal(err)
+			}
+			obj.Object["spec"] = object(t, "OAuthAuthorization", c.after).Object["spec"]
+			err := env.Client.Update(t.Context(), obj)
+			if c.want == "" && err != nil || c.want != "" && (!apierrors.IsInvalid(err) || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
 	}
 }
 
@@ -162,6 +222,7 @@ func TestDefaultsAreSet(t *testing.T) {
 		"grant":                "AuthorizationCode",
 		"deletionPolicy":       "Revoke",
 		"client.secretRef.key": "client-secret",
+		"redirect":             "Hosted",
 	} {
 		got, _, err := unstructured.NestedString(obj.Object, append([]string{"spec"}, strings.Split(path, ".")...)...)
 		if err != nil || got != want {
