@@ -129,7 +129,7 @@ func (r *AuthorizationReconciler) settle(ctx context.Context, attempt *v1alpha1.
 	if !ok {
 		return r.refuse(ctx, attempt, connect.Refuse(connect.BadResponse))
 	}
-	arrival, err := r.Attempts.Verify(ctx, flow, connect.Response{
+	arrival, err := r.Attempts.Verify(ctx, flow, oauth.Response{
 		Code:   oauth.NewSecret(attempt.Spec.Response.Code),
 		Issuer: attempt.Spec.Response.Issuer,
 		Error:  attempt.Spec.Response.Error,

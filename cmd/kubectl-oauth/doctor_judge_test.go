@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
 // patientOf is a connection that is judged without an API server.
@@ -283,7 +284,7 @@ func TestWhatProvidersAnswerIsJudged(t *testing.T) {
 			t.Errorf("endpoint %q", endpoint)
 		}
 	}
-	if got := wellKnown("https://a.example/tenant/"); !slices.Equal(got, []string{
+	if got := oauth.MetadataAddresses("https://a.example/tenant/"); !slices.Equal(got, []string{
 		"https://a.example/tenant/.well-known/openid-configuration", "https://a.example/.well-known/oauth-authorization-server/tenant",
 	}) {
 		t.Error(got)

@@ -138,7 +138,7 @@ func (p *patient) lookAtProvider(ctx context.Context) []finding {
 		return []finding{note("%s is not asked from here: it is not a public https address; condition ClientResolved speaks for it", d.issuer)}
 	}
 	var answer reach
-	for _, address := range wellKnown(d.issuer) {
+	for _, address := range oauth.MetadataAddresses(d.issuer) {
 		if answer = p.probe(ctx, address, "application/json"); answer.err != nil || answer.status == 200 {
 			break
 		}
@@ -146,17 +146,6 @@ func (p *patient) lookAtProvider(ctx context.Context) []finding {
 	f, authorization := judgeMetadata(d.issuer, answer)
 	d.authorization = cmp.Or(d.authorization, authorization)
 	return []finding{f}
-}
-
-// wellKnown lists where an issuer's metadata may be: OpenID Connect Discovery section 4 appends to
-// the issuer, RFC 8414 section 3.1 inserts before its path.
-func wellKnown(issuer string) []string {
-	trimmed := strings.TrimSuffix(issuer, "/")
-	addresses := []string{trimmed + "/.well-known/openid-configuration"}
-	if u, err := url.Parse(trimmed); err == nil {
-		addresses = append(addresses, u.Scheme+"://"+u.Host+"/.well-known/oauth-authorization-server"+u.EscapedPath())
-	}
-	return addresses
 }
 
 // judgeMetadata compares the issuer (RFC 8414 section 3.3) and finds the authorization endpoint.

@@ -4,8 +4,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"net/url"
 	"regexp"
 	"sync"
@@ -45,12 +43,7 @@ func newPairing(start string) (*pairing, error) {
 	return &pairing{start: start, state: newSecret(), proof: newSecret()}, nil
 }
 
-// newSecret makes 32 random bytes, in the alphabet of base64url.
-func newSecret() oauth.Secret {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // never fails
-	return oauth.NewSecret(base64.RawURLEncoding.EncodeToString(b))
-}
+func newSecret() oauth.Secret { return oauth.NewSecret(oauth.Random()) }
 
 // address is where the browser has to be opened.
 func (p *pairing) address() string { return p.start + "?state=" + p.state.Reveal() }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/connect"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 )
 
@@ -168,7 +169,7 @@ func TestLoopbackConnectsWithNoWayFromTheBrowserToTheOperator(t *testing.T) {
 	if query.Has("state") || query.Get("code_challenge") == "" || query.Get("redirect_uri") != "http://127.0.0.1:4711/callback/ns/"+w.namespace+"/github" {
 		t.Fatalf("the address is %s", address)
 	}
-	state := connect.Random()
+	state := oauth.Random()
 	arrived := w.atLoopback(address.String() + "&state=" + state)
 	if arrived.Get("state") != state || arrived.Get("code") == "" {
 		t.Fatalf("what arrives has %d parameters and not the state", len(arrived))
@@ -231,7 +232,7 @@ func TestALoopbackResponseThatDoesNotBelongHereIsRefused(t *testing.T) {
 			w.await(w.apply("github", nativeSpec), v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonAuthorizationRequired)
 			attempt := w.attempt("github", 4711)
 			w.awaitAttempt(attempt, v1alpha1.ReasonWaitingForBrowser)
-			arrived := w.atLoopback(attempt.Status.AuthorizationURL + "&state=" + connect.Random())
+			arrived := w.atLoopback(attempt.Status.AuthorizationURL + "&state=" + oauth.Random())
 			response := v1alpha1.AuthorizationResponse{Code: arrived.Get("code"), Issuer: arrived.Get("iss")}
 			row.change(w, attempt, &response)
 			w.handOver(attempt, response)

@@ -5,9 +5,7 @@ package callback
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/base64"
-	"net/url"
 
 	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
@@ -15,16 +13,16 @@ import (
 
 // callback ends an authorization request.
 func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
-	state, response, ok := parseResponse(v.URL.Query())
-	if !ok {
+	response, ok := oauth.ParseResponse(v.URL.Query())
+	if !ok || !ofOurs(response.State) {
 		return nil, connect.Refuse(connect.BadResponse)
 	}
-	f, ok := s.flow(ctx, v, flowID(state))
+	f, ok := s.flow(ctx, v, flowID(response.State.Reveal()))
 	if !ok {
 		return nil, connect.Refuse(unknownFlow)
 	}
 	v.about = f.Key()
-	if subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) != 1 || f.Path != v.URL.Path {
+	if !response.State.Equal(oauth.NewSecret(f.State)) || f.Path != v.URL.Path {
 		return nil, connect.Refuse(connect.BadResponse)
 	}
 	arrival, err := s.Verify(ctx, f, response)
@@ -39,15 +37,8 @@ func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
 	return s.resultAnswer(result, v.about), nil
 }
 
-// parseResponse takes what is needed of a query. No parameter may come twice (RFC 6749 section 3.1),
-// and there is a code or an error.
-func parseResponse(query url.Values) (string, connect.Response, bool) {
-	for _, name := range []string{"state", "code", "iss", "error"} {
-		if len(query[name]) > 1 {
-			return "", connect.Response{}, false
-		}
-	}
-	r := connect.Response{Code: oauth.NewSecret(query.Get("code")), Issuer: query.Get("iss"), Error: query.Get("error")}
-	state, err := base64.RawURLEncoding.DecodeString(query.Get("state"))
-	return query.Get("state"), r, err == nil && len(state) == connect.RandomBytes && r.Code.IsZero() != (r.Error == "")
+// ofOurs says whether a state has the form of those that are made here.
+func ofOurs(state oauth.Secret) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(state.Reveal())
+	return err == nil && len(raw) == oauth.RandomBytes
 }

@@ -51,7 +51,7 @@ func (c curator) consent(change func(*connect.Target)) *answer {
 	if change != nil {
 		change(target)
 	}
-	return c.showConsent(target, "jane@company.example", pass{"proof", connect.Random()})
+	return c.showConsent(target, "jane@company.example", pass{"proof", oauth.Random()})
 }
 
 func replaces(account string) func(*connect.Target) {

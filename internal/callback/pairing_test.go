@@ -38,7 +38,7 @@ type plugin struct {
 
 func (r *rig) plugin(t *testing.T, conn *v1alpha1.OAuthConnection) *plugin {
 	t.Helper()
-	p := &plugin{rig: r, proof: connect.Random()}
+	p := &plugin{rig: r, proof: oauth.Random()}
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { p.serve(t, w, req) }))
 	t.Cleanup(listener.Close)
 	at, _ := url.Parse(listener.URL)
@@ -46,7 +46,7 @@ func (r *rig) plugin(t *testing.T, conn *v1alpha1.OAuthConnection) *plugin {
 	p.attempt = r.attempt(t, conn, v1alpha1.OAuthAuthorizationSpec{
 		Method: v1alpha1.PairingLoopback, Loopback: &v1alpha1.Loopback{Port: int32(port)},
 	})
-	p.start = r.address(p.attempt) + "?state=" + connect.Random()
+	p.start = r.address(p.attempt) + "?state=" + oauth.Random()
 	return p
 }
 
@@ -139,7 +139,7 @@ func TestAnotherBrowserWithTheStartAddressGetsNowhere(t *testing.T) {
 	}
 	for name, address := range map[string]string{
 		"the start address":     p.start,
-		"with a proof made up":  r.address(p.attempt) + "?proof=" + connect.Random(),
+		"with a proof made up":  r.address(p.attempt) + "?proof=" + oauth.Random(),
 		"with the proof leaked": r.address(p.attempt) + "?proof=" + p.proof,
 		"without anything":      r.address(p.attempt),
 	} {
@@ -168,7 +168,7 @@ func TestALuredBrowserDoesNotPairTheAttackers(t *testing.T) {
 	if page := open(t, attacker, p.start); !strings.HasPrefix(page.Header.Get("Location"), "http://127.0.0.1:") {
 		t.Errorf("the attacker's browser is shown %s", page.Body)
 	}
-	expect(t, open(t, attacker, r.address(p.attempt)+"?proof="+connect.Random()), otherBrowser)
+	expect(t, open(t, attacker, r.address(p.attempt)+"?proof="+oauth.Random()), otherBrowser)
 	expect(t, open(t, attacker, r.address(p.attempt)), noAttempt)
 	if r.idp.Count(idp.Authorize) != 0 {
 		t.Error("the provider was asked")
@@ -257,7 +257,7 @@ func TestAPairedBrowserStartsByItsFormOnly(t *testing.T) {
 		cookie      *http.Cookie
 	}{
 		"no proof":             {"", "", cookie},
-		"a proof of another":   {"", "proof=" + connect.Random(), cookie},
+		"a proof of another":   {"", "proof=" + oauth.Random(), cookie},
 		"proof in the address": {"?proof=" + p.proof, "", cookie},
 		"no cookie":            {"", form, &http.Cookie{Name: "other", Value: "x"}},
 		"a cookie made up":     {"", form, &http.Cookie{Name: cookie.Name, Value: cookie.Value[:10] + "AAAA" + cookie.Value[14:]}},
@@ -310,7 +310,7 @@ func TestAYesToSomethingElseThanWasShownIsRefused(t *testing.T) {
 func TestAttemptsThatNobodyCanTakePartInSaySo(t *testing.T) {
 	r := newRig(t)
 	loopback := v1alpha1.OAuthAuthorizationSpec{Method: v1alpha1.PairingLoopback, Loopback: &v1alpha1.Loopback{Port: 1}}
-	state := "?state=" + connect.Random()
+	state := "?state=" + oauth.Random()
 	byLink := r.attempt(t, r.conn, v1alpha1.OAuthAuthorizationSpec{Method: v1alpha1.PairingLink})
 	denied := r.attempt(t, r.conn, loopback)
 	if err := r.Complete(t.Context(), denied, &connect.Result{Verdict: connect.Denied}); err != nil {

@@ -5,8 +5,6 @@ package connect
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"net"
 	"strconv"
@@ -18,9 +16,6 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
-
-// RandomBytes is the length of state, verifier and nonce before encoding.
-const RandomBytes = 32
 
 // Flow is one authorization request. It is sealed, into a cookie or into the attempt's status, and
 // kept nowhere else.
@@ -55,9 +50,9 @@ func (a *Attempts) Start(t *Target, attempt *v1alpha1.OAuthAuthorization) (*Flow
 		AttemptUID:    string(attempt.UID),
 		Connection:    t.Connection.Name,
 		ConnectionUID: string(t.Connection.UID),
-		State:         Random(),
-		Verifier:      Random(),
-		Nonce:         Random(),
+		State:         oauth.Random(),
+		Verifier:      oauth.Random(),
+		Nonce:         oauth.Random(),
 		Path:          t.Client.CallbackPath,
 		RedirectURI:   t.Client.RedirectURI,
 		Fingerprint:   t.Client.Fingerprint,
@@ -111,10 +106,3 @@ func (a *Attempts) OpenFlow(ctx context.Context, sealed []byte, subject string) 
 
 // hash is what may be known of the state.
 func (f *Flow) hash() string { return oauth.NewSecret(f.State).Hash() }
-
-// Random is 256 bits in 43 characters, which PKCE asks of a verifier (RFC 7636 section 4.1).
-func Random() string {
-	b := make([]byte, RandomBytes)
-	_, _ = rand.Read(b) // never fails
-	return base64.RawURLEncoding.EncodeToString(b)
-}

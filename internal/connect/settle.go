@@ -21,24 +21,17 @@ import (
 // a first try to save (10 s), the outcome.
 const SettleTimeout = 90 * time.Second
 
-// Response is an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207) whose state
-// was compared.
-type Response struct {
-	Code   oauth.Secret
-	Issuer string
-	Error  string
-}
-
 // Arrival is a response with everything about it verified.
 type Arrival struct {
-	Response
+	oauth.Response
 	Flow   *Flow
 	Target *Target
 }
 
-// Verify checks everything that can be checked without changing anything. What is forged, foreign or
+// Verify checks everything that can be checked without changing anything, of a response whose state was
+// compared. What is forged, foreign or
 // late ends here, with a *Refusal, and consumes nothing.
-func (a *Attempts) Verify(ctx context.Context, f *Flow, r Response) (*Arrival, error) {
+func (a *Attempts) Verify(ctx context.Context, f *Flow, r oauth.Response) (*Arrival, error) {
 	if !a.Clock.Now().Before(f.Expires) {
 		return nil, Refuse(FlowExpired)
 	}
@@ -49,20 +42,10 @@ func (a *Attempts) Verify(ctx context.Context, f *Flow, r Response) (*Arrival, e
 	switch {
 	case t.Client.Fingerprint != f.Fingerprint, t.Client.CallbackPath != f.Path:
 		return nil, Refuse(ClientChanged)
-	case !fromIssuer(t, r.Issuer):
+	case !t.Client.IsIssuer(r.Issuer):
 		return nil, Refuse(WrongIssuer)
 	}
 	return &Arrival{Response: r, Flow: f, Target: t}, nil
-}
-
-// fromIssuer compares iss (RFC 9207 section 2.4). Where the issuer is not known, as with endpoints
-// that were written by hand, there is nothing to compare with; the redirect URI, which is one per
-// client, tells providers apart then.
-func fromIssuer(t *Target, iss string) bool {
-	if iss == "" {
-		return !t.Client.IssInResponse
-	}
-	return t.Client.Issuer == "" || iss == t.Client.Issuer
 }
 
 // Settle claims the attempt, exchanges the code and saves the token. It cannot be repeated: an error,

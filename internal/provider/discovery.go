@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
 const (
@@ -115,7 +115,7 @@ func (d *discovery) renew(ctx context.Context, issuer string, last *metadata) ou
 // fetch asks the OpenID address, then, where there is no document, that of RFC 8414.
 func (d *discovery) fetch(ctx context.Context, issuer string) (*metadata, *failure) {
 	var err *failure
-	for _, address := range wellKnown(issuer) {
+	for _, address := range oauth.MetadataAddresses(issuer) {
 		var found *metadata
 		var final bool
 		if found, final, err = d.get(ctx, address); err == nil {
@@ -126,17 +126,6 @@ func (d *discovery) fetch(ctx context.Context, issuer string) (*metadata, *failu
 		}
 	}
 	return nil, err
-}
-
-// wellKnown lists where an issuer's metadata may be: OpenID Connect Discovery section 4 appends to
-// the issuer, RFC 8414 section 3.1 inserts before its path.
-func wellKnown(issuer string) []string {
-	trimmed := strings.TrimSuffix(issuer, "/")
-	addresses := []string{trimmed + "/.well-known/openid-configuration"}
-	if u, err := url.Parse(trimmed); err == nil {
-		addresses = append(addresses, u.Scheme+"://"+u.Host+"/.well-known/oauth-authorization-server"+u.EscapedPath())
-	}
-	return addresses
 }
 
 // get reads one document. final means that asking elsewhere at this host is pointless.

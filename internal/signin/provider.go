@@ -5,9 +5,7 @@ package signin
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -20,12 +18,8 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
-const (
-	// Lifetime is how long a person has at the provider.
-	Lifetime = 10 * time.Minute
-	// randomBytes is the size of state, nonce and verifier.
-	randomBytes = 32
-)
+// Lifetime is how long a person has at the provider.
+const Lifetime = 10 * time.Minute
 
 // Provider is the OpenID provider that people sign in at. Make one with New; it is safe for
 // concurrent use.
@@ -80,7 +74,7 @@ func (p *Provider) Begin(ctx context.Context, returnTo string) (*Start, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := attempt{random(), random(), random(), returnTo, p.clock.Now().UTC().Add(Lifetime)}
+	a := attempt{oauth.Random(), oauth.Random(), oauth.Random(), returnTo, p.clock.Now().UTC().Add(Lifetime)}
 	address := p.client(found).AuthorizationURL(a.State, a.Verifier, a.Nonce)
 	plain, err := json.Marshal(a)
 	if err != nil {
@@ -104,11 +98,11 @@ func idOf(state string) string { return oauth.NewSecret(state).Hash()[:16] }
 // cookie, unless the kind is BadResponse, which others can cause, or ProviderDown or Unavailable,
 // after which loading the page again may help. A cookie that stays is harmless: a code is good once.
 func (p *Provider) Finish(ctx context.Context, cookie string, query url.Values) (Identity, string, error) {
-	r, err := parseResponse(query)
-	if err != nil {
-		return Identity{}, "", err
+	r, ok := oauth.ParseResponse(query)
+	if !ok || r.State.IsZero() {
+		return Identity{}, "", fail(BadResponse, "the response is not one of RFC 6749")
 	}
-	a, err := p.attempt(ctx, cookie, r.state)
+	a, err := p.attempt(ctx, cookie, r.State.Reveal())
 	if err != nil {
 		return Identity{}, "", err
 	}
@@ -116,14 +110,13 @@ func (p *Provider) Finish(ctx context.Context, cookie string, query url.Values) 
 	if err != nil {
 		return Identity{}, "", err
 	}
-	// RFC 9207 section 2.4.
-	if r.iss != p.config.Issuer && (r.iss != "" || found.IssInResponse) {
+	if !p.client(found).IsIssuer(r.Issuer) {
 		return Identity{}, "", fail(BadResponse, "the response comes from another issuer")
 	}
-	if r.error != "" {
-		return Identity{}, "", providerSaid(r.error)
+	if r.Error != "" {
+		return Identity{}, "", providerSaid(r.Error)
 	}
-	token, err := p.exchange(ctx, found, r.code, oauth.NewSecret(a.Verifier))
+	token, err := p.exchange(ctx, found, r.Code, oauth.NewSecret(a.Verifier))
 	if err != nil {
 		return Identity{}, "", err
 	}
@@ -158,6 +151,7 @@ func (p *Provider) attemptSubject(id string) string { return p.subject + "/" + i
 func (p *Provider) client(found *metadata) *oauth.Client {
 	return &oauth.Client{
 		Issuer:         p.config.Issuer,
+		IssInResponse:  found.IssInResponse,
 		Endpoints:      found.endpoints,
 		ID:             p.config.ClientID,
 		Authentication: found.authentication(p.config.ClientSecret == nil),
@@ -167,10 +161,4 @@ func (p *Provider) client(found *metadata) *oauth.Client {
 		HTTP:           p.http,
 		Clock:          p.clock.Now,
 	}
-}
-
-func random() string {
-	raw := make([]byte, randomBytes)
-	_, _ = rand.Read(raw) // never fails
-	return base64.RawURLEncoding.EncodeToString(raw)
 }

@@ -8,41 +8,11 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"net/url"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
-
-// response is an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207).
-type response struct {
-	state string
-	code  oauth.Secret
-	iss   string
-	error string
-}
-
-// parseResponse takes what is needed of a query. No parameter may come twice (RFC 6749 section 3.1),
-// and there is a code or an error.
-func parseResponse(query url.Values) (response, error) {
-	malformed := fail(BadResponse, "the response is not one of RFC 6749")
-	for _, name := range []string{"state", "code", "iss", "error"} {
-		if len(query[name]) > 1 {
-			return response{}, malformed
-		}
-	}
-	r := response{
-		state: query.Get("state"),
-		code:  oauth.NewSecret(query.Get("code")),
-		iss:   query.Get("iss"),
-		error: query.Get("error"),
-	}
-	if r.state == "" || r.code.IsZero() == (r.error == "") {
-		return response{}, malformed
-	}
-	return r, nil
-}
 
 // providerSaid sorts the error codes of RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6.
 func providerSaid(code string) error {
