@@ -130,7 +130,7 @@ type OAuthAuthorizationStatus struct {
 	// SealedFlow is what the operator has to know again when the provider's response arrives, with
 	// redirect Loopback. Only the operator can open it.
 	// +optional
-	SealedFlow []byte `json:"sealedFlow,omitempty"`
+	SealedFlow string `json:"sealedFlow,omitempty"`
 	// StateHash is the SHA-256 of the state parameter, in hexadecimal. The state itself is only in
 	// the browser.
 	// +optional

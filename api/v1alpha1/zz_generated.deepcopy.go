@@ -281,11 +281,6 @@ func (in *OAuthAuthorizationStatus) DeepCopyInto(out *OAuthAuthorizationStatus) 
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
-	if in.SealedFlow != nil {
-		in, out := &in.SealedFlow, &out.SealedFlow
-		*out = make([]byte, len(*in))
-		copy(*out, *in)
-	}
 	if in.ExpiresAt != nil {
 		in, out := &in.ExpiresAt, &out.ExpiresAt
 		*out = (*in).DeepCopy()

@@ -6,7 +6,6 @@ package callback
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,10 +18,7 @@ import (
 const (
 	// maxFlows bounds the flows that one browser has under way. A cookie of a flow has about 1 KiB, a
 	// session up to 4 KiB, and proxies take 8 KiB of cookies.
-	maxFlows = 3
-	// maxCookie bounds what is decoded, in bytes; browsers keep no longer cookies.
-	maxCookie = 4096
-
+	maxFlows   = 3
 	flowCookie = "oauth-flow-"
 )
 
@@ -48,27 +44,22 @@ func (s *Server) setFlow(ctx context.Context, v *visit, f *connect.Flow) error {
 	if err != nil {
 		return connect.RefuseFor(connect.Unavailable, err)
 	}
-	s.setCookie(v, s.cookieName(flowCookie+id), base64.RawURLEncoding.EncodeToString(sealed), connect.Lifetime)
+	s.setCookie(v, s.cookieName(flowCookie+id), sealed, connect.Lifetime)
 	return nil
 }
 
 // flow opens the cookie of a state. Any cookie that was not sealed for it is as good as none.
 func (s *Server) flow(ctx context.Context, v *visit, id string) (*connect.Flow, bool) {
-	sealed, ok := s.cookie(v, s.cookieName(flowCookie+id))
-	if !ok {
-		return nil, false
-	}
-	return s.OpenFlow(ctx, sealed, id)
+	return s.OpenFlow(ctx, s.cookie(v, flowCookie+id), id)
 }
 
-// cookie is the content of a cookie of ours.
-func (s *Server) cookie(v *visit, name string) ([]byte, bool) {
-	cookie, err := v.Cookie(name)
-	if err != nil || len(cookie.Value) > maxCookie {
-		return nil, false
+// cookie is the value of a cookie of ours, empty where the browser has none.
+func (s *Server) cookie(v *visit, name string) string {
+	cookie, err := v.Cookie(s.cookieName(name))
+	if err != nil {
+		return ""
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	return sealed, err == nil
+	return cookie.Value
 }
 
 // makeRoom clears cookies of flows that cannot end well any more, and the oldest of too many.
@@ -115,7 +106,7 @@ func (s *Server) clearCookies(v *visit, prefix string, most int) {
 // clearFlow clears what this browser has of an attempt that is over.
 func (s *Server) clearFlow(v *visit, f *connect.Flow) {
 	for _, name := range []string{flowCookie + flowID(f.State), browserCookie + f.AttemptUID} {
-		if _, err := v.Cookie(s.cookieName(name)); err == nil {
+		if s.cookie(v, name) != "" {
 			s.clearCookie(v, s.cookieName(name))
 		}
 	}

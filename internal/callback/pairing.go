@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"net"
 	"net/http"
 	"net/url"
@@ -224,31 +223,22 @@ type codePage struct {
 // one for a code that they have seen.
 func (s *Server) newBrowser(v *visit, attempt *v1alpha1.OAuthAuthorization) (cookie, code string, err error) {
 	code = newCode()
-	sealed, err := s.Keyring.Seal(seal.PurposeBrowser, string(attempt.UID), []byte(code))
-	if err != nil {
+	if cookie, err = s.Keyring.SealText(seal.PurposeBrowser, string(attempt.UID), []byte(code)); err != nil {
 		return "", "", err
 	}
-	cookie = base64.RawURLEncoding.EncodeToString(sealed)
 	s.clearCookies(v, browserCookie, maxBrowsers)
-	s.setCookie(v, s.browserCookie(attempt), cookie, connect.Lifetime)
+	s.setCookie(v, s.cookieName(browserCookie+string(attempt.UID)), cookie, connect.Lifetime)
 	return cookie, code, nil
 }
 
 // browser is the cookie of this attempt and the code in it; empty where the browser has none of ours.
 func (s *Server) browser(ctx context.Context, v *visit, attempt *v1alpha1.OAuthAuthorization) (cookie, code string) {
-	sealed, ok := s.cookie(v, s.browserCookie(attempt))
-	if !ok {
-		return "", ""
-	}
-	plain, err := s.Keyring.Unseal(ctx, seal.PurposeBrowser, string(attempt.UID), sealed)
+	cookie = s.cookie(v, browserCookie+string(attempt.UID))
+	plain, err := s.Keyring.UnsealText(ctx, seal.PurposeBrowser, string(attempt.UID), cookie)
 	if err != nil {
 		return "", ""
 	}
-	return base64.RawURLEncoding.EncodeToString(sealed), string(plain)
-}
-
-func (s *Server) browserCookie(attempt *v1alpha1.OAuthAuthorization) string {
-	return s.cookieName(browserCookie + string(attempt.UID))
+	return cookie, string(plain)
 }
 
 // codeLetters cannot be mistaken for each other and spell no words (RFC 8628 section 6.1).

@@ -54,7 +54,7 @@ type visit struct {
 	who string
 }
 
-// step answers a visit, or fails with a *refusal.
+// step answers a visit, or fails with a *connect.Refusal.
 type step func(context.Context, *visit) (*answer, error)
 
 // Handler serves all routes.

@@ -68,11 +68,7 @@ func (s *Server) asSignedIn(ctx context.Context, v *visit, goOn func(*connect.Ta
 
 // signedIn is who the session's cookie says. It fails with a *signin.Error.
 func (s *Server) signedIn(ctx context.Context, v *visit) (signin.Identity, error) {
-	value := ""
-	if cookie, err := v.Cookie(s.cookieName(sessionCookie)); err == nil {
-		value = cookie.Value
-	}
-	return s.SignIn.Provider.OpenSession(ctx, value)
+	return s.SignIn.Provider.OpenSession(ctx, s.cookie(v, sessionCookie))
 }
 
 // permitted asks the cluster before anything about the connection is told: nobody learns which exist
@@ -116,13 +112,10 @@ func (s *Server) finishSignIn(ctx context.Context, v *visit) (*answer, error) {
 		return nil, connect.Refuse(pageNotFound)
 	}
 	query := v.URL.Query()
-	name, value := s.cookieName(signInCookie+signin.ID(query)), ""
-	if cookie, err := v.Cookie(name); err == nil {
-		value = cookie.Value
-	}
-	id, returnTo, err := s.SignIn.Provider.Finish(ctx, value, query)
+	name := signInCookie + signin.ID(query)
+	id, returnTo, err := s.SignIn.Provider.Finish(ctx, s.cookie(v, name), query)
 	if e, ok := errors.AsType[*signin.Error](err); !ok || e.Kind != signin.BadResponse && e.Kind != signin.ProviderDown && e.Kind != signin.Unavailable {
-		s.clearCookie(v, name)
+		s.clearCookie(v, s.cookieName(name))
 	}
 	if err != nil {
 		return nil, signInRefusal(err)

@@ -86,17 +86,17 @@ func loopbackURI(l *v1alpha1.Loopback, path string) string {
 }
 
 // SealFlow seals a flow for one subject, which OpenFlow has to be told again.
-func (a *Attempts) SealFlow(f *Flow, subject string) ([]byte, error) {
+func (a *Attempts) SealFlow(f *Flow, subject string) (string, error) {
 	plain, err := json.Marshal(f)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return a.Keyring.Seal(seal.PurposeFlow, subject, plain)
+	return a.Keyring.SealText(seal.PurposeFlow, subject, plain)
 }
 
 // OpenFlow opens what SealFlow made. What was not sealed for this subject is as good as nothing.
-func (a *Attempts) OpenFlow(ctx context.Context, sealed []byte, subject string) (*Flow, bool) {
-	plain, err := a.Keyring.Unseal(ctx, seal.PurposeFlow, subject, sealed)
+func (a *Attempts) OpenFlow(ctx context.Context, sealed, subject string) (*Flow, bool) {
+	plain, err := a.Keyring.UnsealText(ctx, seal.PurposeFlow, subject, sealed)
 	if err != nil {
 		return nil, false
 	}

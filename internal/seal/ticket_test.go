@@ -53,7 +53,7 @@ func TestOnlyTicketsAreTickets(t *testing.T) {
 		"padded":     text + "=",
 		"newline":    text + "\n",
 		"cut":        last,
-		"long":       strings.Repeat("A", maxTicket+1),
+		"long":       strings.Repeat("A", maxText+1),
 		"a cookie":   base64.RawURLEncoding.EncodeToString(cookie),
 	} {
 		if _, err := k.OpenTicket(t.Context(), forged, noon.Add(-time.Hour)); !errors.Is(err, ErrUnsealable) {
