@@ -131,6 +131,16 @@ func (a *app) namespace() (string, error) {
 	return namespace, err
 }
 
+// here is the cluster and the namespace that the command line speaks of.
+func (a *app) here() (client.WithWatch, string, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, "", err
+	}
+	namespace, err := a.namespace()
+	return c, namespace, err
+}
+
 // command is a line for people to run next: the program, with the namespace where it is not theirs
 // by default.
 func (a *app) command(namespace string, words ...string) string {
@@ -140,11 +150,7 @@ func (a *app) command(namespace string, words ...string) string {
 
 // connection reads one by its name. Where there is none, the error says which there are.
 func (a *app) connection(ctx context.Context, name string) (*v1alpha1.OAuthConnection, error) {
-	c, err := a.client()
-	if err != nil {
-		return nil, err
-	}
-	namespace, err := a.namespace()
+	c, namespace, err := a.here()
 	if err != nil {
 		return nil, err
 	}
@@ -171,11 +177,7 @@ func (a *app) completeConnections(c *cobra.Command, args []string, _ string) ([]
 }
 
 func (a *app) connectionNames(ctx context.Context) ([]string, error) {
-	c, err := a.client()
-	if err != nil {
-		return nil, err
-	}
-	namespace, err := a.namespace()
+	c, namespace, err := a.here()
 	if err != nil {
 		return nil, err
 	}

@@ -121,15 +121,21 @@ func probeable(address string) bool {
 	return err != nil || addr.IsGlobalUnicast() && !addr.IsPrivate()
 }
 
+// undescribed is what is found where describe fails.
+func (p *patient) undescribed(err error) []finding {
+	if isAbsent(err) {
+		return nil // ClientResolved says so
+	}
+	return []finding{p.unseen("the provider object", err)}
+}
+
 // lookAtProvider asks for the issuer's metadata. What it finds is this machine's view: the operator's
 // is in the conditions.
 func (p *patient) lookAtProvider(ctx context.Context) []finding {
 	d, err := p.describe(ctx)
 	switch {
-	case err != nil && isAbsent(err):
-		return nil // ClientResolved says so
 	case err != nil:
-		return []finding{p.unseen("the provider object", err)}
+		return p.undescribed(err)
 	case d.issuer == "" && d.authorization == "":
 		return []finding{note("its addresses are not known here; condition ClientResolved speaks for them")}
 	case d.issuer == "":

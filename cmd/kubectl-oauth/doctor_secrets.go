@@ -28,12 +28,10 @@ const clientSecretKey = "client-secret"
 func (p *patient) lookAtClientSecret(ctx context.Context) []finding {
 	d, err := p.describe(ctx)
 	switch {
-	case err != nil && isAbsent(err):
-		return nil // ClientResolved says so
 	case err != nil:
-		return []finding{p.unseen("the provider object", err)}
+		return p.undescribed(err)
 	case d.client == nil:
-		return nil // as above
+		return nil // ClientResolved says so
 	case d.client.SecretRef == nil:
 		return []finding{ok("the client is public and has none")}
 	case d.cluster:

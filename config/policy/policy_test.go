@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -55,25 +54,13 @@ func person(t *testing.T, namespace, name string, roles ...string) client.Client
 		Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "oauthconnections", Namespace: namespace,
 	})
 	config, err := env.UserConfig(name)
-	return connected(t, config, err)
-}
-
-func connected(t *testing.T, config *rest.Config, err error) client.Client {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(config, client.Options{Scheme: testenv.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return testenv.ClientFor(t, config, err)
 }
 
 func operator(t *testing.T) client.Client {
 	t.Helper()
 	config, err := env.OperatorConfig(t.Context())
-	return connected(t, config, err)
+	return testenv.ClientFor(t, config, err)
 }
 
 func grant(t *testing.T, namespace, name string, role rbacv1.RoleRef) {

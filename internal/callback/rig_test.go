@@ -124,14 +124,7 @@ func (r *rig) expectNoSecrets(t *testing.T) {
 func newServer(t *testing.T, r *rig) *Server {
 	t.Helper()
 	config, err := env.OperatorConfig(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS = -1
-	live, err := client.New(config, client.Options{Scheme: testenv.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	live := testenv.ClientFor(t, config, err)
 	presets, err := catalog.Load()
 	if err != nil {
 		t.Fatal(err)

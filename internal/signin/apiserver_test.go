@@ -34,14 +34,7 @@ func TestWhoMayCreateOAuthAuthorizationsMayConnect(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = env.Stop() })
 	config, err := env.OperatorConfig(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	operator, err := client.New(config, client.Options{Scheme: testenv.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Reviewer{Client: operator}
+	r := &Reviewer{Client: testenv.ClientFor(t, config, err)}
 	team, other, open := env.Namespace(t), env.Namespace(t), env.Namespace(t)
 	if may, err := r.MayConnect(t.Context(), alice, team); may || kindOf(err) != Unavailable {
 		t.Errorf("an operator that may not ask: %v, %v", may, err)
@@ -198,14 +191,7 @@ func startAPIServer(t *testing.T, c Config, ca []byte) apiServer {
 	}
 	config, err := plane.Start()
 	t.Cleanup(func() { _ = plane.Stop() })
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin, err := client.New(config, client.Options{Scheme: testenv.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return apiServer{admin}
+	return apiServer{testenv.ClientFor(t, config, err)}
 }
 
 // person is who the API server takes the bearer of an ID token for; nobody where it refuses.

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,18 +27,6 @@ func TestMain(m *testing.M) {
 	os.Exit(testenv.Run(m, options, func(e *testenv.Env) { env = e }))
 }
 
-func clientFor(t *testing.T, config *rest.Config, err error) client.Client {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(config, client.Options{Scheme: testenv.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func secret(namespace, name string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 }
@@ -47,7 +34,7 @@ func secret(namespace, name string) *corev1.Secret {
 func TestTheOperatorMayDoWhatItsRolesAllowAndNoMore(t *testing.T) {
 	ctx := t.Context()
 	config, err := env.OperatorConfig(ctx)
-	operator := clientFor(t, config, err)
+	operator := testenv.ClientFor(t, config, err)
 	if err := operator.List(ctx, &v1alpha1.OAuthConnectionList{}); err != nil {
 		t.Errorf("listing connections: %v", err)
 	}
@@ -62,7 +49,7 @@ func TestTheOperatorMayDoWhatItsRolesAllowAndNoMore(t *testing.T) {
 
 func TestAUserHasNoRightsUntilSomebodyGrantsThem(t *testing.T) {
 	config, err := env.UserConfig("alice", "developers")
-	alice := clientFor(t, config, err)
+	alice := testenv.ClientFor(t, config, err)
 	if err := alice.List(t.Context(), &v1alpha1.OAuthConnectionList{}); !apierrors.IsForbidden(err) {
 		t.Errorf("got %v, want Forbidden", err)
 	}
@@ -71,7 +58,7 @@ func TestAUserHasNoRightsUntilSomebodyGrantsThem(t *testing.T) {
 func TestTheAuditLogCountsTheWritesOfAUser(t *testing.T) {
 	ctx := t.Context()
 	config, err := env.UserConfig("auditor", "system:masters")
-	auditor := clientFor(t, config, err)
+	auditor := testenv.ClientFor(t, config, err)
 	namespace := env.Namespace(t)
 	if err := auditor.Create(ctx, secret(namespace, "one")); err != nil {
 		t.Fatal(err)
@@ -127,7 +114,7 @@ func TestAKubeconfigIsPrivateAndWorks(t *testing.T) {
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
 	namespaces := &corev1.NamespaceList{}
-	if err := clientFor(t, config, err).List(t.Context(), namespaces); err != nil {
+	if err := testenv.ClientFor(t, config, err).List(t.Context(), namespaces); err != nil {
 		t.Fatal(err)
 	}
 	isOperators := func(n corev1.Namespace) bool { return n.Name == testenv.OperatorNamespace }

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Run starts an environment, hands it to use, runs the tests of a package and stops it. For
@@ -35,4 +38,17 @@ func (e *Env) Namespace(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// ClientFor is live, with the identity that e.UserConfig and the like return: it takes their results.
+func ClientFor(t testing.TB, config *rest.Config, err error) client.Client {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
