@@ -24,6 +24,10 @@ const (
 	TokenFreshCondition = "TokenFresh"
 	// SecretPublishedCondition says whether the target Secret holds what it should.
 	SecretPublishedCondition = "SecretPublished"
+
+	// GrantExpiringCondition is True in the last days before a person has to consent again. It is
+	// absent otherwise.
+	GrantExpiringCondition = "GrantExpiring"
 )
 
 // Reasons of the Ready condition that no step gives.
@@ -55,6 +59,12 @@ const (
 	ReasonClientInvalid = "ClientInvalid"
 	// ReasonClientSecretNotFound means that the client's Secret or its key does not exist.
 	ReasonClientSecretNotFound = "ClientSecretNotFound"
+	// ReasonClientKeyInvalid means that the client's private key or certificate cannot be used.
+	ReasonClientKeyInvalid = "ClientKeyInvalid"
+	// ReasonServiceAccountTokenFailed means that no token of the ServiceAccount could be had.
+	ReasonServiceAccountTokenFailed = "ServiceAccountTokenFailed"
+	// ReasonSubjectInvalid means that spec.subject gives no assertion or subject token.
+	ReasonSubjectInvalid = "SubjectInvalid"
 	// ReasonEndpointNotAllowed means that the operator may not connect to an address of the provider.
 	ReasonEndpointNotAllowed = "EndpointNotAllowed"
 )
@@ -65,6 +75,14 @@ const (
 	ReasonAuthorized = "Authorized"
 	// ReasonScopesReduced means that a grant is held, with fewer scopes than asked for.
 	ReasonScopesReduced = "ScopesReduced"
+	// ReasonGrantEnds means that the grant ends at status.refreshTokenExpiresAt, however often it is
+	// renewed.
+	ReasonGrantEnds = "GrantEnds"
+	// ReasonIDTokenInvalid means that a grant is held, and that the ID token which came with it was not
+	// made by this provider for this client.
+	ReasonIDTokenInvalid = "IDTokenInvalid"
+	// ReasonSeedInvalid means that the Secret behind spec.seed is missing or holds no refresh token.
+	ReasonSeedInvalid = "SeedInvalid"
 	// ReasonAuthorizationRequired means that a person has to consent.
 	ReasonAuthorizationRequired = "AuthorizationRequired"
 	// ReasonReauthorizationRequired means that the grant that was held cannot be used any more:
@@ -89,6 +107,9 @@ const (
 	// ReasonAtRisk means that a refresh token was sent and no usable answer came: whether it was
 	// spent is not known.
 	ReasonAtRisk = "AtRisk"
+	// ReasonResponseInvalid means that the token is valid, and that an expression of the provider's
+	// tokenResponse or metadata gave something else than it should.
+	ReasonResponseInvalid = "ResponseInvalid"
 	// ReasonTokenUnsaved means that an answer is held in memory until the API server takes it.
 	ReasonTokenUnsaved = "TokenUnsaved"
 	// ReasonTokenExpired means that the access token in the target Secret is past its expiry.

@@ -44,7 +44,7 @@ type OAuthAuthorizationSpec struct {
 }
 
 // PairingMethod says how the requester's browser is told from everybody else's.
-// +kubebuilder:validation:Enum=Loopback;Code;SignIn;Link
+// +kubebuilder:validation:Enum=Loopback;Code;Device;SignIn;Link
 type PairingMethod string
 
 const (
@@ -55,6 +55,9 @@ const (
 	// PairingSignIn means that the requester has signed in to the operator's pages. The operator
 	// creates these.
 	PairingSignIn PairingMethod = "SignIn"
+	// PairingDevice means that the requester types status.userCode into a page of the provider (RFC
+	// 8628), with any browser. It is for connections with grant DeviceCode, and the only one for them.
+	PairingDevice PairingMethod = "Device"
 	// PairingLink means that whoever held a ticket was let in. The operator creates these.
 	PairingLink PairingMethod = "Link"
 )
@@ -107,6 +110,11 @@ type AuthorizationResponse struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	Issuer string `json:"issuer,omitempty"`
+	// Parameters are what else the provider sent, for the metadata of its description.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 64 && size(self[k]) <= 1024)",message="a parameter has at most 64 characters in its name and 1024 in its value"
+	Parameters map[string]string `json:"parameters,omitempty"`
 	// Error is the error code.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -127,8 +135,18 @@ type OAuthAuthorizationStatus struct {
 	// kubectl oauth adds, is missing.
 	// +optional
 	AuthorizationURL string `json:"authorizationURL,omitempty"`
+	// UserCode is what the requester types in at VerificationURI, with method Device. It connects the
+	// account of whoever types it in.
+	// +optional
+	UserCode string `json:"userCode,omitempty"`
+	// VerificationURI is the provider's page for UserCode.
+	// +optional
+	VerificationURI string `json:"verificationURI,omitempty"`
+	// VerificationURIComplete is VerificationURI with the code filled in, where the provider has that.
+	// +optional
+	VerificationURIComplete string `json:"verificationURIComplete,omitempty"`
 	// SealedFlow is what the operator has to know again when the provider's response arrives, with
-	// redirect Loopback. Only the operator can open it.
+	// redirect Loopback and with method Device. Only the operator can open it.
 	// +optional
 	SealedFlow string `json:"sealedFlow,omitempty"`
 	// StateHash is the SHA-256 of the state parameter, in hexadecimal. The state itself is only in
@@ -157,6 +175,7 @@ type OAuthAuthorizationStatus struct {
 // +kubebuilder:printcolumn:name="Completed",type=string,JSONPath=`.status.conditions[?(@.type=="Completed")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Completed")].reason`
 // +kubebuilder:printcolumn:name="Expires",type=string,format=date-time,JSONPath=`.status.expiresAt`
+// +kubebuilder:printcolumn:name="User Code",type=string,JSONPath=`.status.userCode`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Method",type=string,priority=1,JSONPath=`.spec.method`
 // +kubebuilder:printcolumn:name="Account",type=string,priority=1,JSONPath=`.status.account`

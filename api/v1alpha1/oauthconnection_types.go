@@ -9,10 +9,13 @@ import (
 
 // OAuthConnectionSpec says which account of which provider is to be held, and where its token goes.
 // +kubebuilder:validation:XValidation:rule="has(self.provider) != has(self.providerRef)",message="exactly one of provider and providerRef is needed"
-// +kubebuilder:validation:XValidation:rule="!has(self.provider) || has(self.client)",message="client is needed with an inline provider"
-// +kubebuilder:validation:XValidation:rule="self.grant != 'ClientCredentials' || !has(self.client) || has(self.client.secretRef)",message="grant ClientCredentials needs client.secretRef: a public client has no credentials"
+// +kubebuilder:validation:XValidation:rule="!has(self.provider) || has(self.client) || self.grant in ['JWTBearer', 'TokenExchange']",message="client is needed with an inline provider"
+// +kubebuilder:validation:XValidation:rule="self.grant != 'ClientCredentials' || !has(self.client) || has(self.client.secretRef) || has(self.client.serviceAccountRef)",message="grant ClientCredentials needs client.secretRef or client.serviceAccountRef: a public client has no credentials"
 // +kubebuilder:validation:XValidation:rule="self.grant == 'AuthorizationCode' || !has(self.authorizationParams)",message="authorizationParams belong to grant AuthorizationCode"
-// +kubebuilder:validation:XValidation:rule="self.grant == 'AuthorizationCode' || (self.redirect == 'Hosted' && !has(self.expectedAccount))",message="redirect and expectedAccount belong to grant AuthorizationCode"
+// +kubebuilder:validation:XValidation:rule="self.grant == 'AuthorizationCode' || self.redirect == 'Hosted'",message="redirect belongs to grant AuthorizationCode"
+// +kubebuilder:validation:XValidation:rule="self.grant in ['AuthorizationCode', 'DeviceCode'] || (!has(self.expectedAccount) && !has(self.seed))",message="expectedAccount and seed belong to grants AuthorizationCode and DeviceCode"
+// +kubebuilder:validation:XValidation:rule="(self.grant in ['JWTBearer', 'TokenExchange']) == has(self.subject)",message="subject belongs to grants JWTBearer and TokenExchange, which need it"
+// +kubebuilder:validation:XValidation:rule="!has(self.subject) || self.grant == 'TokenExchange' || (!has(self.subject.tokenType) && !has(self.subject.requestedTokenType))",message="subject.tokenType and subject.requestedTokenType belong to grant TokenExchange"
 // +kubebuilder:validation:XValidation:rule="(has(self.secret) && has(self.secret.template) && has(self.secret.template.type) ? self.secret.template.type : 'Opaque') == (has(oldSelf.secret) && has(oldSelf.secret.template) && has(oldSelf.secret.template.type) ? oldSelf.secret.template.type : 'Opaque')",message="secret.template.type cannot be changed: Kubernetes does not change a Secret's type; make another connection"
 type OAuthConnectionSpec struct {
 	// Provider describes the provider inline.
@@ -47,9 +50,24 @@ type OAuthConnectionSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Scopes []Scope `json:"scopes,omitempty"`
 
-	// AuthorizationParams are added to the authorization request.
+	// AuthorizationParams are added to the authorization request, such as login_hint, max_age or
+	// acr_values.
 	// +optional
 	AuthorizationParams RequestParams `json:"authorizationParams,omitempty"`
+
+	// TokenParams are added to every token request, such as the audience or resource (RFC 8707) that the
+	// token is for.
+	// +optional
+	TokenParams RequestParams `json:"tokenParams,omitempty"`
+
+	// Subject is whose authority the token request rests on, with grants JWTBearer and TokenExchange.
+	// +optional
+	Subject *SubjectSpec `json:"subject,omitempty"`
+
+	// Seed is a refresh token that somebody holds already, to start from instead of a person's consent.
+	// It is read once. A consent or another seed takes its place.
+	// +optional
+	Seed *SeedSpec `json:"seed,omitempty"`
 
 	// ExpectedAccount is the only account that may be connected, as status.account has it. Any other
 	// is refused before anything is stored.
@@ -91,17 +109,6 @@ type ProviderRef struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 }
-
-// GrantType is a grant of RFC 6749 section 1.3.
-// +kubebuilder:validation:Enum=AuthorizationCode;ClientCredentials
-type GrantType string
-
-const (
-	// GrantAuthorizationCode needs a person once (RFC 6749 section 4.1).
-	GrantAuthorizationCode GrantType = "AuthorizationCode"
-	// GrantClientCredentials needs none (RFC 6749 section 4.4).
-	GrantClientCredentials GrantType = "ClientCredentials"
-)
 
 // RedirectType says where the provider sends the person's browser back to.
 // +kubebuilder:validation:Enum=Hosted;Loopback
@@ -165,7 +172,8 @@ type SecretTemplate struct {
 	// +optional
 	Metadata *SecretMetadata `json:"metadata,omitempty"`
 	// Data maps keys to Go templates over accessToken, tokenType, expiry, scope, scopes, account,
-	// previousAccessToken, name and namespace. It replaces the default keys.
+	// metadata (by the names in the provider's metadata), previousAccessToken, name and namespace. It
+	// replaces the default keys.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && size(self[k]) <= 4096)",message="a key has letters, digits, '-', '_' and '.', at most 253 of them, and its template at most 4096 characters"
@@ -223,7 +231,8 @@ type OAuthConnectionStatus struct {
 	// RefreshAt is when the token is renewed next.
 	// +optional
 	RefreshAt *metav1.Time `json:"refreshAt,omitempty"`
-	// RefreshTokenExpiresAt is the expiry of the refresh token, where the provider says it.
+	// RefreshTokenExpiresAt is when the grant ends and a person has to consent again, where the provider
+	// says it or its refresh.absoluteLifetime is known.
 	// +optional
 	RefreshTokenExpiresAt *metav1.Time `json:"refreshTokenExpiresAt,omitempty"`
 	// LastRefreshTime is when the token was obtained.

@@ -58,16 +58,67 @@ type ProviderSpec struct {
 	// +optional
 	TokenParams RequestParams `json:"tokenParams,omitempty"`
 
+	// ExchangeParams are added to the request that exchanges an authorization code.
+	// +optional
+	ExchangeParams RequestParams `json:"exchangeParams,omitempty"`
+
 	// RefreshParams are added to every refresh request.
 	// +optional
 	RefreshParams RequestParams `json:"refreshParams,omitempty"`
+
+	// PushedAuthorization says whether authorization requests are pushed (RFC 9126). The default, Auto,
+	// pushes them where endpoints or the metadata name an address for it.
+	// +optional
+	// +kubebuilder:validation:Enum=Auto;None
+	PushedAuthorization string `json:"pushedAuthorization,omitempty"`
+
+	// AssertionAudience is the audience of the assertions by which clients authenticate (RFC 7523).
+	// The default is the issuer, or the token endpoint where no issuer is known.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	AssertionAudience string `json:"assertionAudience,omitempty"`
+
+	// AuthorizationRequest says where authorization requests differ from RFC 6749 section 4.1.1.
+	// +optional
+	AuthorizationRequest *AuthorizationRequestRules `json:"authorizationRequest,omitempty"`
+
+	// AuthorizationResponse says where the redirect back differs from RFC 6749 section 4.1.2.
+	// +optional
+	AuthorizationResponse *AuthorizationResponseRules `json:"authorizationResponse,omitempty"`
+
+	// TokenRequest says where token requests differ from RFC 6749.
+	// +optional
+	TokenRequest *TokenRequestRules `json:"tokenRequest,omitempty"`
+
+	// TokenResponse says where the answers of the token endpoint differ from RFC 6749 section 5.
+	// +optional
+	TokenResponse *TokenResponseRules `json:"tokenResponse,omitempty"`
+
+	// RevocationRequest says where revocation differs from RFC 7009.
+	// +optional
+	RevocationRequest *RevocationRequestRules `json:"revocationRequest,omitempty"`
 
 	// Refresh says how this provider's refresh tokens behave.
 	// +optional
 	Refresh *RefreshRules `json:"refresh,omitempty"`
 
-	// Account is a CEL expression over idToken, userInfo and body (the token response) that gives
-	// the name of the account that consented, for example idToken.email.
+	// Metadata are values of the redirect back and of token answers that callers of the provider need,
+	// such as the address of an instance. Templates use them as {{ .metadata.NAME }}; endpoints as
+	// {NAME}, where the entry has a pattern.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Metadata []MetadataRule `json:"metadata,omitempty"`
+
+	// Errors tell what refusals of this provider mean. The first that matches counts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Errors []ErrorRule `json:"errors,omitempty"`
+
+	// Account is a CEL expression over idToken, userInfo, callback (the redirect's query) and body (the
+	// token response) that gives the name of the account that consented, for example idToken.email.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Account string `json:"account,omitempty"`
@@ -87,7 +138,20 @@ type Endpoints struct {
 	// Token is where tokens are issued (RFC 6749 section 3.2).
 	// +optional
 	Token EndpointURL `json:"token,omitempty"`
-	// Revocation is where tokens are revoked (RFC 7009).
+	// Refresh is where tokens are refreshed, for the few providers that do not use Token for it.
+	// +optional
+	Refresh EndpointURL `json:"refresh,omitempty"`
+	// DeviceAuthorization is where device codes are asked for (RFC 8628 section 3.1).
+	// +optional
+	DeviceAuthorization EndpointURL `json:"deviceAuthorization,omitempty"`
+	// PushedAuthorizationRequest is where authorization requests are pushed (RFC 9126 section 2).
+	// +optional
+	PushedAuthorizationRequest EndpointURL `json:"pushedAuthorizationRequest,omitempty"`
+	// Introspection tells the life of tokens whose answer does not say it (RFC 7662).
+	// +optional
+	Introspection EndpointURL `json:"introspection,omitempty"`
+	// Revocation is where tokens are revoked (RFC 7009). {token} and {client_id} in its path or query
+	// stand for those values.
 	// +optional
 	Revocation EndpointURL `json:"revocation,omitempty"`
 	// UserInfo tells who consented (OpenID Connect Core section 5.3, or an address like it that
@@ -95,19 +159,6 @@ type Endpoints struct {
 	// +optional
 	UserInfo EndpointURL `json:"userInfo,omitempty"`
 }
-
-// ClientAuthentication is a way to authenticate at the token endpoint (RFC 6749 section 2.3).
-// +kubebuilder:validation:Enum=ClientSecretBasic;ClientSecretPost;None
-type ClientAuthentication string
-
-const (
-	// ClientSecretBasic sends the secret by HTTP Basic.
-	ClientSecretBasic ClientAuthentication = "ClientSecretBasic"
-	// ClientSecretPost sends the secret in the form body.
-	ClientSecretPost ClientAuthentication = "ClientSecretPost"
-	// ClientAuthenticationNone sends the client id only: a public client.
-	ClientAuthenticationNone ClientAuthentication = "None"
-)
 
 // Scope is one scope-token of RFC 6749 section 3.3.
 // +kubebuilder:validation:MinLength=1
@@ -131,86 +182,6 @@ type ScopeRules struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	Default []Scope `json:"default,omitempty"`
-}
-
-// RequestParams are extra parameters of a request. What the protocol itself sets is refused.
-// +kubebuilder:validation:MaxProperties=32
-// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 64 && size(self[k]) <= 1024)",message="a parameter has at most 64 characters in its name and 1024 in its value"
-// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['response_type','response_mode','client_id','client_secret','redirect_uri','state','nonce','scope','code','code_challenge','code_challenge_method','code_verifier','grant_type','refresh_token','request','request_uri','client_assertion','client_assertion_type']))",message="the protocol's own parameters (state, code_challenge, redirect_uri and the like) are set by the operator"
-type RequestParams map[string]string
-
-// Rotation is what a provider does with the refresh token at a refresh.
-// +kubebuilder:validation:Enum=Static;Rotating;Unknown
-type Rotation string
-
-const (
-	// RotationStatic means that the same refresh token stays valid.
-	RotationStatic Rotation = "Static"
-	// RotationRotating means that each refresh spends the refresh token.
-	RotationRotating Rotation = "Rotating"
-	// RotationUnknown is the default. It is treated as Rotating where that is safer.
-	RotationUnknown Rotation = "Unknown"
-)
-
-// RefreshRules say how a provider's tokens live.
-type RefreshRules struct {
-	// Rotation is what happens to the refresh token at a refresh.
-	// +optional
-	Rotation Rotation `json:"rotation,omitempty"`
-	// RetryWindow is how long the provider still honours the refresh token that was just spent.
-	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
-	RetryWindow *metav1.Duration `json:"retryWindow,omitempty"`
-	// TokenLifetime is the access token's life where the response has no expires_in.
-	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
-	TokenLifetime *metav1.Duration `json:"tokenLifetime,omitempty"`
-	// Earliest is the remaining life above which the provider refuses a refresh.
-	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
-	Earliest *metav1.Duration `json:"earliest,omitempty"`
-}
-
-// ClientSpec is a client registration at the provider (RFC 6749 section 2).
-// +kubebuilder:validation:XValidation:rule="!has(self.authentication) || (self.authentication == 'None') != has(self.secretRef)",message="secretRef is needed for ClientSecretBasic and ClientSecretPost, and not allowed for None"
-type ClientSpec struct {
-	// ID is the client identifier.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:Pattern=`^[\x20-\x7E]+$`
-	ID string `json:"id"`
-	// Authentication is how the client authenticates. The default is the provider's way, or None
-	// where there is no secretRef.
-	// +optional
-	Authentication ClientAuthentication `json:"authentication,omitempty"`
-	// SecretRef is the key that holds the client secret: in the connection's or OAuthProvider's own
-	// namespace, or, for a ClusterOAuthProvider, in the operator's.
-	// +optional
-	SecretRef *SecretKeyRef `json:"secretRef,omitempty"`
-}
-
-// SecretKeyRef is a key of a Secret. There is no namespace on purpose.
-type SecretKeyRef struct {
-	// Name of the Secret.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
-	Name string `json:"name"`
-	// Key within the Secret.
-	// +optional
-	// +kubebuilder:default=client-secret
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
-	Key string `json:"key,omitempty"`
 }
 
 // OAuthProviderSpec is a provider shared within a namespace.

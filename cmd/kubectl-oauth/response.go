@@ -5,6 +5,7 @@ package main
 
 import (
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -106,7 +107,7 @@ func (r *response) handOver(answer *v1alpha1.AuthorizationResponse) (localPage, 
 		}
 		r.handed = answer
 	}
-	return otherResponsePage, *r.handed == *answer
+	return otherResponsePage, reflect.DeepEqual(r.handed, answer)
 }
 
 // read takes what a provider sends (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207) and nothing

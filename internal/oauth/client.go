@@ -4,6 +4,7 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
@@ -16,6 +17,12 @@ const (
 	Basic Authentication = "ClientSecretBasic"
 	// Post sends the secret in the form body.
 	Post Authentication = "ClientSecretPost"
+	// PrivateKeyJWT sends an assertion signed by the client (RFC 7523 section 2.2).
+	PrivateKeyJWT Authentication = "PrivateKeyJWT"
+	// TLS shows a certificate (RFC 8705 section 2): Client.HTTP has it.
+	TLS Authentication = "TLS"
+	// ServiceAccountToken sends an assertion that somebody else signed (RFC 7523 section 2.2).
+	ServiceAccountToken Authentication = "ServiceAccountToken"
 	// None sends the client id only: a public client.
 	None Authentication = "None"
 )
@@ -32,8 +39,12 @@ const (
 	Unknown Rotation = "Unknown"
 )
 
-// Endpoints are the addresses of an authorization server. Only Token is always there.
-type Endpoints struct{ Authorization, Token, Revocation, UserInfo string }
+// Endpoints are the addresses of an authorization server. Only Token is always there; where Refresh is
+// empty, Token takes its place.
+type Endpoints struct {
+	Authorization, Token, Refresh, DeviceAuthorization, PushedAuthorizationRequest string
+	Introspection, Revocation, UserInfo                                            string
+}
 
 // Client is a registration at one provider and everything a grant needs.
 type Client struct {
@@ -44,6 +55,11 @@ type Client struct {
 	ID             string
 	Secret         Secret
 	Authentication Authentication
+	// Assertion makes what the client authenticates with (RFC 7523 section 2.2): for PrivateKeyJWT and
+	// ServiceAccountToken, nil for the others.
+	Assertion func(context.Context) (Secret, error)
+	// Subject is what a token request rests on, with JWTBearer and TokenExchange.
+	Subject Subject
 
 	// PKCE says whether S256 is used (RFC 7636).
 	PKCE   bool
@@ -51,9 +67,14 @@ type Client struct {
 	// ScopeSeparator stands between scopes; empty means one space.
 	ScopeSeparator string
 
-	// AuthorizationParams, TokenParams (every request to the token endpoint) and RefreshParams are
-	// added to requests. They never replace what the protocol itself sets.
-	AuthorizationParams, TokenParams, RefreshParams map[string]string
+	// AuthorizationParams, TokenParams (every request to the token endpoint), ExchangeParams and
+	// RefreshParams are added to requests. They never replace what the protocol itself sets.
+	AuthorizationParams, TokenParams, ExchangeParams, RefreshParams map[string]string
+
+	// Dialect is where the provider departs from the RFCs.
+	Dialect Dialect
+	// Errors tell what refusals mean. The first that matches counts.
+	Errors []ErrorRule
 
 	RedirectURI string
 	// IssInResponse means that the provider promised iss in its authorization response (RFC 9207).
@@ -66,9 +87,21 @@ type Client struct {
 	TokenLifetime time.Duration
 	// Earliest is the remaining life above which the provider refuses a refresh; zero: none.
 	Earliest time.Duration
+	// IdleTimeout ends a refresh token that is not used for so long; zero: it is not known.
+	IdleTimeout time.Duration
+	// AbsoluteLifetime ends a grant so long after consent; zero: it is not known.
+	AbsoluteLifetime time.Duration
 
 	// HTTP is the guarded client. Only its Transport is used.
 	HTTP *http.Client
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
+}
+
+// Subject is an assertion (RFC 7523 section 2.1) or a subject token (RFC 8693 section 2.1).
+type Subject struct {
+	// Token makes or reads it, for each request anew.
+	Token func(context.Context) (Secret, error)
+	// TokenType and RequestedTokenType are for TokenExchange; empty: a JWT, and as the provider likes.
+	TokenType, RequestedTokenType string
 }
