@@ -7,6 +7,7 @@ package catalog
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -33,12 +34,33 @@ type Entry struct {
 	DisplayName string `json:"displayName"`
 	// Documentation is the address of the provider's page on its OAuth clients.
 	Documentation string `json:"documentation"`
+	// Checked is the day on which the file was compared with that page, as 2026-01-31.
+	Checked string `json:"checked"`
+	// Category groups the catalogue's list.
+	Category Category `json:"category"`
 	// Parameters fill the placeholders in the spec's addresses.
 	Parameters []Parameter `json:"parameters,omitempty"`
 	// Notes say what people trip over.
 	Notes []string `json:"notes,omitempty"`
+	// Redirect is Loopback where that is the usual way to connect; empty means Hosted.
+	Redirect v1alpha1.RedirectType `json:"redirect,omitempty"`
+	// Grants are those that the provider documents, the usual one first.
+	Grants []v1alpha1.GrantType `json:"grants,omitempty"`
+	// ExampleScopes are for the example on the provider's page.
+	ExampleScopes []v1alpha1.Scope `json:"exampleScopes,omitempty"`
 	// Spec describes the provider.
 	Spec v1alpha1.ProviderSpec `json:"spec"`
+}
+
+// Category is what a provider is for.
+type Category string
+
+// Categories are those that a file can name.
+func Categories() []Category {
+	return []Category{
+		"Identity", "Cloud", "Developer", "Data", "CRM", "Support", "Finance", "Commerce", "Marketing",
+		"Communication", "Productivity", "Files", "HR", "Design", "Media", "Health", "Devices", "Social",
+	}
 }
 
 // Parameter is a placeholder that a preset declares.
@@ -62,6 +84,7 @@ func Load() (*Catalog, error) {
 		return nil, err
 	}
 	c := &Catalog{entries: map[string]*Entry{}}
+	var failed []error
 	for _, file := range names {
 		raw, err := files.ReadFile(file.Name())
 		if err != nil {
@@ -69,9 +92,13 @@ func Load() (*Catalog, error) {
 		}
 		entry, err := parse(raw)
 		if err != nil {
-			return nil, fmt.Errorf("catalogue file %s: %w", file.Name(), err)
+			failed = append(failed, fmt.Errorf("catalogue file %s: %w", file.Name(), err))
+			continue
 		}
 		c.entries[strings.TrimSuffix(file.Name(), ".yaml")] = entry
+	}
+	if len(failed) > 0 {
+		return nil, errors.Join(failed...)
 	}
 	return c, nil
 }
@@ -81,6 +108,9 @@ func parse(raw []byte) (*Entry, error) {
 	if err := yaml.UnmarshalStrict(raw, entry); err != nil {
 		return nil, err
 	}
+	if len(entry.Grants) == 0 {
+		entry.Grants = []v1alpha1.GrantType{v1alpha1.GrantAuthorizationCode}
+	}
 	for i := range entry.Parameters {
 		p := &entry.Parameters[i]
 		pattern := p.Pattern
@@ -89,7 +119,7 @@ func parse(raw []byte) (*Entry, error) {
 		}
 		var err error
 		if p.matches, err = regexp.Compile("^(?:" + pattern + ")$"); err != nil {
-			return nil, fmt.Errorf("parameter %s: %w", p.Name, err)
+			return nil, fmt.Errorf("parameters: %s: pattern: %w", p.Name, err)
 		}
 	}
 	return entry, nil

@@ -4,7 +4,6 @@
 package catalog
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -64,12 +63,5 @@ func TestCatalogueFilesAreReadStrictly(t *testing.T) {
 		if _, err := parse([]byte(raw)); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
-	}
-}
-
-func TestThePresetsOfThisVersion(t *testing.T) {
-	want := []string{"auth0", "github", "gitlab", "google", "keycloak", "microsoft-entra", "okta"}
-	if got := load(t).Names(); !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
 	}
 }
