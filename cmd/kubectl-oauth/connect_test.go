@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -95,7 +96,7 @@ func TestConnectHandsTheProvidersResponseOverWithRedirectLoopback(t *testing.T) 
 		})
 		o.until("the response", func() bool { return o.attempt().Spec.Response != nil })
 		want := v1alpha1.AuthorizationResponse{Code: "the-code", Issuer: "https://idp.example.com"}
-		if got := *o.attempt().Spec.Response; got != want {
+		if got := *o.attempt().Spec.Response; !reflect.DeepEqual(got, want) {
 			t.Errorf("the response is %v", got)
 		}
 		o.claim()

@@ -24,6 +24,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
 // patientOf is a connection that is judged without an API server.
@@ -296,7 +297,7 @@ func TestOddClientSecretsAreFoundWithoutSayingThem(t *testing.T) {
 		"8f7d0a": "", "8f7d0a\n": "", "8f7d0a\r\n": "", "my secret": "", "secretive-9": "",
 		"": "is empty", " \n": "is empty", "8f7d0a \n": "white space", "\t8f7d0a": "white space", "8f7d0a\n\n": "white space",
 		"changeme": "placeholder", "<client-secret>": "placeholder", "YOUR-SECRET": "placeholder", "…": "placeholder", "...": "placeholder",
-		"xxxxxx": "placeholder", "${CLIENT_SECRET}": "placeholder", secretPlaceholder: "placeholder", "client-secret\n": "placeholder",
+		"xxxxxx": "placeholder", "${CLIENT_SECRET}": "placeholder", catalog.SecretPlaceholder: "placeholder", "client-secret\n": "placeholder",
 	} {
 		got := oddValue(value)
 		if (want == "") != (got == "") || !strings.Contains(got, want) {

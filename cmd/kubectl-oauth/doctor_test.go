@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 )
 
@@ -162,7 +163,7 @@ func faultsOfSecrets() []plantedFault {
 		{"its key is another", held("clientSecret", "a"),
 			[]string{"xx client Secret: Secret github-client has no key client-secret; it has: clientSecret" + patch}},
 		{"it is empty", held("client-secret", "\n"), []string{"xx client Secret: key client-secret of Secret github-client is empty" + patch}},
-		{"it is a placeholder", held("client-secret", secretPlaceholder),
+		{"it is a placeholder", held("client-secret", catalog.SecretPlaceholder),
 			[]string{"xx client Secret: key client-secret of Secret github-client is a placeholder, not the secret that the provider gave" + patch}},
 		{"the target was deleted", func(c *clinic) { c.remove(&corev1.Secret{ObjectMeta: c.meta("github-token")}) },
 			[]string{"xx target Secret: Secret github-token does not exist, and the operator has published it" + again}},

@@ -4,16 +4,17 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/validation"
 
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
@@ -84,15 +85,19 @@ func (o *initOptions) run(provider, name string) error {
 	if err != nil {
 		return err
 	}
-	d := draft{
-		preset: p, namespace: namespace, name: name, parameters: o.set, clientID: o.clientID, scopes: o.scopes,
-		program: o.name, file: o.file,
+	var scopes []v1alpha1.Scope
+	for _, scope := range o.scopes {
+		scopes = append(scopes, v1alpha1.Scope(scope))
+	}
+	d := catalog.Draft{
+		Entry: p.Entry, Preset: p.Name, Namespace: namespace, Name: name, Parameters: o.set,
+		ClientID: o.clientID, Scopes: scopes, Program: o.name, File: shellWord(cmp.Or(o.file, name+".yaml")),
 	}
 	if o.file == "" {
-		_, err := fmt.Fprint(o.Out, d.yaml())
+		_, err := fmt.Fprint(o.Out, d.YAML())
 		return err
 	}
-	return o.write(d.yaml())
+	return o.write(d.YAML())
 }
 
 // check refuses what the API server or the operator would refuse later.
@@ -141,9 +146,4 @@ func (o *initOptions) write(text string) error {
 	}
 	o.say("Wrote %s. The steps to take stand at its top.", o.file)
 	return nil
-}
-
-// redirectURI is the address to register; the operator knows its own public address.
-func redirectURI(namespace, name string) string {
-	return strings.Join([]string{"https://<public address>/callback/ns", namespace, name}, "/")
 }

@@ -54,9 +54,9 @@ func TestTheAPIServerTakesTheCatalogueExamples(t *testing.T) {
 func TestWhateverIsTypedStaysThatTextInTheYAML(t *testing.T) {
 	hostile := []string{"true", "0x10", "1e3", "null", "~", "a: b", "- a", "#a", "a #b", "'", `"`, "{a}", "*a", "&a", "!a", "%a", "a:", "?", "|", ">", "@a", "`a`"}
 	for _, text := range hostile {
-		d := draft{preset: preset{"github", &catalog.Entry{}}, namespace: "a", name: "b", clientID: text}
+		d := catalog.Draft{Entry: &catalog.Entry{}, Preset: "github", Namespace: "a", Name: "b", ClientID: text}
 		conn := &v1alpha1.OAuthConnection{}
-		if err := yaml.UnmarshalStrict([]byte(d.yaml()), conn); err != nil {
+		if err := yaml.UnmarshalStrict([]byte(d.YAML()), conn); err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
@@ -68,8 +68,8 @@ func TestWhateverIsTypedStaysThatTextInTheYAML(t *testing.T) {
 
 func TestAPublicClientNeedsNoSecret(t *testing.T) {
 	entry := &catalog.Entry{Spec: v1alpha1.ProviderSpec{ClientAuthentication: v1alpha1.ClientAuthenticationNone}}
-	d := draft{preset: preset{"any", entry}, namespace: "a", name: "b"}
-	if text := d.yaml(); strings.Contains(text, "secretRef") || strings.Contains(text, "create secret") {
+	d := catalog.Draft{Entry: entry, Preset: "any", Namespace: "a", Name: "b"}
+	if text := d.YAML(); strings.Contains(text, "secretRef") || strings.Contains(text, "create secret") {
 		t.Error(text)
 	}
 }

@@ -96,7 +96,7 @@ func (a *app) listPresets(presets *catalog.Catalog, output string) error {
 		return printValue(a.Out, output, all)
 	}
 	w := printers.GetNewTabWriter(a.Out)
-	header := []string{"NAME", "PROVIDER", "PARAMETERS"}
+	header := []string{"NAME", "PROVIDER", "CATEGORY", "PARAMETERS"}
 	if output == "wide" {
 		header = append(header, "DOCUMENTATION")
 	}
@@ -104,7 +104,7 @@ func (a *app) listPresets(presets *catalog.Catalog, output string) error {
 		return err
 	}
 	for _, p := range all {
-		cells := []string{p.Name, p.DisplayName, dash(strings.Join(p.parameters(), ", "))}
+		cells := []string{p.Name, p.DisplayName, string(p.Category), dash(strings.Join(p.parameters(), ", "))}
 		if output == "wide" {
 			cells = append(cells, p.Documentation)
 		}
@@ -151,10 +151,15 @@ func (a *app) showPreset(p preset, output string) error {
 	}
 	fmt.Fprintf(a.Out, "%s\n%s\n", p.DisplayName, p.Documentation)
 	p.printFacts(a.Out)
-	fmt.Fprintf(a.Out, "\nRedirect URI to register\n  %s\n", redirectURI("<namespace>", "<name>"))
+	if redirect := p.RedirectURI("<namespace>", "<name>"); redirect != "" {
+		fmt.Fprintf(a.Out, "\nRedirect URI to register\n  %s\n", redirect)
+	}
 	fmt.Fprintf(a.Out, "\nExample: %s init %s %s%s\n\n", a.name, p.Name, p.Name, p.exampleFlags())
-	d := draft{preset: p, namespace: namespace, name: p.Name, parameters: p.exampleParameters(), program: a.name}
-	_, err = io.WriteString(a.Out, d.yaml())
+	d := catalog.Draft{
+		Entry: p.Entry, Preset: p.Name, Namespace: namespace, Name: p.Name,
+		Parameters: p.ExampleParameters(), Scopes: p.ExampleScopes, Program: a.name,
+	}
+	_, err = io.WriteString(a.Out, d.YAML())
 	return err
 }
 
@@ -186,24 +191,9 @@ func joinScopes(scopes []v1alpha1.Scope) string {
 	return strings.Join(words, ", ")
 }
 
-// exampleParameters are values for those that must be given.
-func (p preset) exampleParameters() map[string]string {
-	values := map[string]string{}
-	for _, parameter := range p.Parameters {
-		switch {
-		case parameter.Default != "":
-		case parameter.Name == "host":
-			values[parameter.Name] = "login.example.com"
-		default:
-			values[parameter.Name] = "example"
-		}
-	}
-	return values
-}
-
 func (p preset) exampleFlags() string {
 	flags := ""
-	values := p.exampleParameters()
+	values := p.ExampleParameters()
 	for _, parameter := range p.Parameters {
 		if value, needed := values[parameter.Name]; needed {
 			flags += fmt.Sprintf(" --set %s=%s", parameter.Name, value)
