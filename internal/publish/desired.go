@@ -128,9 +128,18 @@ func fields(conn *v1alpha1.OAuthConnection, v Values) map[string]any {
 		"scope":               strings.Join(v.Scopes, " "),
 		"scopes":              v.Scopes,
 		"account":             v.Account,
+		"metadata":            kept(v),
 		"name":                conn.Name,
 		"namespace":           conn.Namespace,
 	}
+}
+
+// kept is never nil: of what is missing a template says that it is.
+func kept(v Values) map[string]string {
+	if v.Metadata == nil {
+		return map[string]string{}
+	}
+	return v.Metadata
 }
 
 // expiry is empty where the provider did not say it.

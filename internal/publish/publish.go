@@ -44,6 +44,8 @@ type Values struct {
 	Expiry              time.Time // zero: not known
 	Scopes              []string
 	Account             string
+	// Metadata are by the names in the provider's description.
+	Metadata map[string]string
 }
 
 // Publisher writes target Secrets. Its methods may be called at the same time for different

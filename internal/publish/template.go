@@ -194,7 +194,12 @@ func trimmed(err error) error {
 
 // offer tells who asked for what does not exist what there is.
 func offer(err error, fields map[string]any) string {
+	values, _ := fields["metadata"].(map[string]string)
 	switch text := err.Error(); {
+	case strings.Contains(text, "map has no entry for key") && strings.Contains(text, ".metadata.") && len(values) == 0:
+		return "; nothing is kept: the provider's description has no metadata, or the provider did not send it"
+	case strings.Contains(text, "map has no entry for key") && strings.Contains(text, ".metadata."):
+		return "; there are .metadata." + strings.Join(slices.Sorted(maps.Keys(values)), ", .metadata.")
 	case strings.Contains(text, "map has no entry for key"):
 		return "; there are ." + strings.Join(slices.Sorted(maps.Keys(fields)), ", .")
 	case strings.Contains(text, "function ") && (strings.HasSuffix(text, " not defined") || strings.HasSuffix(text, " is not available")):

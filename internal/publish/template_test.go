@@ -22,6 +22,7 @@ func sample(data map[string]string) (*v1alpha1.OAuthConnection, Values) {
 	}
 	v := token("tok-1")
 	v.PreviousAccessToken = oauth.NewSecret("tok-0")
+	v.Metadata = map[string]string{"realmId": "123"}
 	return conn, v
 }
 
@@ -33,6 +34,7 @@ func TestTemplatesRender(t *testing.T) {
 		"{{ .tokenType }} {{ .scope }}": "Bearer read write",
 		"{{ .expiry }}":                 "2030-01-02T03:04:05Z",
 		"{{ .namespace }}/{{ .name }} {{ .account }}":                         "team-a/github octocat",
+		"{{ .metadata.realmId }}":                                             "123",
 		`{{ join "," .scopes }}`:                                              "read,write",
 		`{{ toJson .scopes }}{{ toJson .account }}`:                           `["read","write"]"octocat"`,
 		`{{ .accessToken | b64enc }}`:                                         "dG9rLTE=",
@@ -65,6 +67,7 @@ func TestTemplatesThatAreWrongOrRunWildAreRefused(t *testing.T) {
 		"syntax":            {"{{ .accessToken", "unclosed action"},
 		"refresh token":     {"{{ .refreshToken }}", `no entry for key "refreshToken"`},
 		"what fields":       {"{{ .AccessToken }}", "; there are .accessToken, .account, "},
+		"what metadata":     {"{{ .metadata.realmID }}", `no entry for key "realmID"; there are .metadata.realmId`},
 		"what functions":    {`{{ env "HOME" }}`, "; there are and, b64dec, b64enc, default, eq, join, len, "},
 		"field of a text":   {"{{ .accessToken.x }}", "can't evaluate field"},
 		"environment":       {`{{ env "HOME" }}`, `function "env" not defined`},
@@ -104,6 +107,14 @@ func TestTemplatesThatAreWrongOrRunWildAreRefused(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "tok-1") {
 			t.Errorf("%s: the token is in the error", name)
 		}
+	}
+}
+
+func TestATemplateThatNeedsMetadataWaitsForIt(t *testing.T) {
+	conn, v := sample(map[string]string{"key": "{{ .metadata.realmId }}"})
+	v.Metadata = nil
+	if _, err := desire(conn, v); err == nil || !strings.Contains(err.Error(), "nothing is kept: the provider's description has no metadata") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -101,6 +101,19 @@ func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Recor
 	return stored, nil
 }
 
+// Amend stores what was learnt about a token after it was saved: one plain compare-and-swap, which leaves
+// an intent as it is. Where somebody else's write came first it fails with ErrConflict, and nothing is
+// lost that cannot be asked for again.
+func (s *Store) Amend(ctx context.Context, key Key, r *Record) (*Record, error) {
+	next := r.settled()
+	next.Intent = copied(r.origin.intent)
+	stored, err := s.write(ctx, key, next)
+	if err != nil {
+		return nil, fmt.Errorf("amend the record: %w", err)
+	}
+	return stored, nil
+}
+
 func (s *Store) save(ctx context.Context, u *unsaved) (*Record, error) {
 	s.keeper.enter()
 	defer s.keeper.leave()

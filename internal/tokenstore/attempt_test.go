@@ -249,3 +249,36 @@ func TestAReconsentWinsOverAnAttemptUnderWay(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestWhatIsLearntLaterIsAddedToTheSavedRecord(t *testing.T) {
+	s, tap := newCluster(t).replica("a")
+	key := newKey()
+	saved := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	tap.spent()
+	saved.Account, saved.Metadata = "monalisa", map[string]string{"realmId": "123"}
+	must(t)(s.Amend(t.Context(), key, saved))
+	if requests := tap.spent(); len(requests) != 1 || requests["update"] != 1 {
+		t.Errorf("got %v, want one update", requests)
+	}
+	if got := must(t)(s.Get(t.Context(), key)); got.Account != "monalisa" || got.Metadata["realmId"] != "123" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAnAmendmentNeverStandsInAnothersWay(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	saved := must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	begun := must(t)(b.Begin(t.Context(), key, must(t)(b.Get(t.Context(), key))))
+	if _, err := a.Amend(t.Context(), key, saved); !errors.Is(err, ErrConflict) {
+		t.Errorf("over what is newer: got %v, want ErrConflict", err)
+	}
+	seen := must(t)(a.Get(t.Context(), key))
+	seen.Intent, seen.Account = nil, "monalisa"
+	must(t)(a.Amend(t.Context(), key, seen))
+	if got := must(t)(a.Get(t.Context(), key)); got.Intent == nil || got.Intent.Attempt != begun.Intent.Attempt {
+		t.Errorf("got intent %+v, want the one that stands", got.Intent)
+	}
+}

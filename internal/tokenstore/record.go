@@ -4,6 +4,7 @@
 package tokenstore
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -18,21 +19,35 @@ type Record struct {
 	// Fingerprint of the issuer, endpoints and client that the tokens belong to.
 	Fingerprint string
 	Grant       string
-	// Token is stored without its IDToken and Body.
+	// Token is stored without what belongs to its answer only: IDToken, Header and Body. A grant that
+	// was seeded starts with nothing but a refresh token.
 	Token oauth.Token
 	// Previous is the access token before Token's.
 	Previous oauth.Secret
 	// Account is who consented, as the provider's account expression says.
 	Account         string
 	RequestedScopes []string
-	AuthorizedAt    time.Time
+	// AuthorizedAt is when a person consented or the grant was seeded.
+	AuthorizedAt time.Time
 	// Authorization is the OAuthAuthorization by which a person consented, empty for other grants.
 	Authorization types.UID
-	Refreshes     int64
+	// Seed is the hash of the refresh token that the grant started from, empty where a person consented.
+	Seed string
+	// Metadata are the values that the provider's description asks to keep.
+	Metadata map[string]string
+	// Issues are what the provider's description got wrong about the token's answer, in fixed words.
+	Issues []string
+	// IDTokenCause says why the ID token that came last was not the provider's for this client; empty
+	// where it was, and where none came.
+	IDTokenCause string
+	// Introspected says that the token's life was asked for (RFC 7662).
+	Introspected bool
+	Refreshes    int64
 	// Request is the hash of the request to refresh that the last attempt answered.
 	Request string
-	// Ended is a fixed reason where the grant is known to be over.
-	Ended string
+	// Ended is a fixed reason where the grant is known to be over; EndedCode is the provider's, see
+	// oauth.Error.
+	Ended, EndedCode string
 	// Failure is the last failed try, nil after a success.
 	Failure *Failure
 
@@ -85,7 +100,7 @@ type Failure struct {
 // clone copies everything a caller could change.
 func (r *Record) clone() *Record {
 	c := *r
-	c.RequestedScopes = slices.Clone(r.RequestedScopes)
+	c.RequestedScopes, c.Issues, c.Metadata = slices.Clone(r.RequestedScopes), slices.Clone(r.Issues), maps.Clone(r.Metadata)
 	c.Token.Scopes = slices.Clone(r.Token.Scopes)
 	c.Intent, c.Interrupted, c.Failure = copied(r.Intent), copied(r.Interrupted), copied(r.Failure)
 	return &c

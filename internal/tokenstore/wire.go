@@ -14,9 +14,15 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
-// wireVersion is written into every record. A reader refuses versions it does not know: writing such a
-// record back would drop what it did not understand.
-const wireVersion = 1
+// A version is written into every record. A reader refuses versions it does not know: writing such a
+// record back would drop what it did not understand. So a record carries the lowest version whose
+// readers lose nothing that cannot be had again, and a former operator still reads all that it could
+// have written itself.
+const (
+	wireVersion = 1
+	// wireLearnt: Metadata, of which endpoints are made, and Seed, which is not to be planted twice.
+	wireLearnt = 2
+)
 
 // ErrUnknownForm says that another version of the operator wrote the record. It has no cause: a
 // parser's message may quote the record.
@@ -25,20 +31,26 @@ var ErrUnknownForm = errors.New("the record is not of a form that this version o
 // wire is a record's stored form, before it is sealed. It is the only place where tokens leave
 // oauth.Secret to be kept.
 type wire struct {
-	Version         int          `json:"v"`
-	Fingerprint     string       `json:"fp,omitzero"`
-	Grant           string       `json:"grant,omitzero"`
-	Token           wireToken    `json:"token,omitzero"`
-	Previous        string       `json:"prev,omitzero"`
-	Account         string       `json:"account,omitzero"`
-	RequestedScopes []string     `json:"asked,omitempty"`
-	AuthorizedAt    time.Time    `json:"authAt,omitzero"`
-	Authorization   types.UID    `json:"auth,omitzero"`
-	Refreshes       int64        `json:"n,omitzero"`
-	Request         string       `json:"req,omitzero"`
-	Ended           string       `json:"ended,omitzero"`
-	Failure         *wireFailure `json:"failure,omitempty"`
-	Intent          *wireIntent  `json:"intent,omitempty"`
+	Version         int               `json:"v"`
+	Fingerprint     string            `json:"fp,omitzero"`
+	Grant           string            `json:"grant,omitzero"`
+	Token           wireToken         `json:"token,omitzero"`
+	Previous        string            `json:"prev,omitzero"`
+	Account         string            `json:"account,omitzero"`
+	RequestedScopes []string          `json:"asked,omitempty"`
+	AuthorizedAt    time.Time         `json:"authAt,omitzero"`
+	Authorization   types.UID         `json:"auth,omitzero"`
+	Refreshes       int64             `json:"n,omitzero"`
+	Request         string            `json:"req,omitzero"`
+	Ended           string            `json:"ended,omitzero"`
+	EndedCode       string            `json:"endedCode,omitzero"`
+	Seed            string            `json:"seed,omitzero"`
+	Metadata        map[string]string `json:"meta,omitempty"`
+	Issues          []string          `json:"issues,omitempty"`
+	IDTokenCause    string            `json:"idToken,omitzero"`
+	Introspected    bool              `json:"introspected,omitzero"`
+	Failure         *wireFailure      `json:"failure,omitempty"`
+	Intent          *wireIntent       `json:"intent,omitempty"`
 }
 
 type wireToken struct {
@@ -70,10 +82,18 @@ type wireFailure struct {
 	Revision   string     `json:"rev,omitzero"`
 }
 
+// version is the lowest that holds all of a record that matters.
+func (r *Record) version() int {
+	if len(r.Metadata) > 0 || r.Seed != "" {
+		return wireLearnt
+	}
+	return wireVersion
+}
+
 // encode returns the stored form of a record, in the clear.
 func encode(r *Record) ([]byte, error) {
 	w := wire{
-		Version:     wireVersion,
+		Version:     r.version(),
 		Fingerprint: r.Fingerprint,
 		Grant:       r.Grant,
 		Token: wireToken{
@@ -93,6 +113,12 @@ func encode(r *Record) ([]byte, error) {
 		Refreshes:       r.Refreshes,
 		Request:         r.Request,
 		Ended:           r.Ended,
+		EndedCode:       r.EndedCode,
+		Seed:            r.Seed,
+		Metadata:        r.Metadata,
+		Issues:          r.Issues,
+		IDTokenCause:    r.IDTokenCause,
+		Introspected:    r.Introspected,
 	}
 	if i := r.Intent; i != nil {
 		w.Intent = &wireIntent{i.Attempt, i.Holder, i.Deadline.UTC(), i.RefreshTokenHash}
@@ -112,7 +138,7 @@ func encode(r *Record) ([]byte, error) {
 // decode reads what encode wrote.
 func decode(encoded []byte) (*Record, error) {
 	var w wire
-	if err := json.Unmarshal(encoded, &w); err != nil || w.Version != wireVersion {
+	if err := json.Unmarshal(encoded, &w); err != nil || w.Version < wireVersion || w.Version > wireLearnt {
 		return nil, ErrUnknownForm
 	}
 	r := &Record{
@@ -135,6 +161,12 @@ func decode(encoded []byte) (*Record, error) {
 		Refreshes:       w.Refreshes,
 		Request:         w.Request,
 		Ended:           w.Ended,
+		EndedCode:       w.EndedCode,
+		Seed:            w.Seed,
+		Metadata:        w.Metadata,
+		Issues:          w.Issues,
+		IDTokenCause:    w.IDTokenCause,
+		Introspected:    w.Introspected,
 	}
 	if i := w.Intent; i != nil {
 		r.Intent = &Intent{i.Attempt, i.Holder, i.Deadline, i.RefreshTokenHash}

@@ -17,7 +17,9 @@ func full() *Record {
 	r := consented("auth", 1)
 	r.Token.RefreshTokenExpiry = noon.Add(24 * time.Hour)
 	r.Previous, r.Refreshes, r.Ended = oauth.NewSecret("sentinel-previous"), 7, "invalid_grant"
-	r.Request = "request"
+	r.Request, r.EndedCode, r.Seed = "request", "invalid_grant", "hash"
+	r.Metadata = map[string]string{"realmId": "123"}
+	r.Issues, r.IDTokenCause, r.Introspected = []string{"tokenResponse.scope gave a number"}, "audience", true
 	r.Intent = &Intent{Attempt: "1", Holder: "a", Deadline: noon, RefreshTokenHash: "h"}
 	r.Failure = &Failure{
 		Count: 3, Kind: oauth.Throttled, Code: "slow_down", Status: 429, At: noon, Since: noon.Add(-time.Hour),
@@ -71,9 +73,43 @@ func TestWhatBelongsToOneAnswerOnlyIsNotStored(t *testing.T) {
 }
 
 func TestUnknownFormsAreRefusedWithoutBeingQuoted(t *testing.T) {
-	for _, encoded := range []string{"", "{}", "sentinel", `{"v":2,"token":{"access":"sentinel"}}`, `{"v":1,"token":"sentinel"}`, `{"v":"sentinel"}`} {
+	for _, encoded := range []string{"", "{}", "sentinel", `{"v":3,"token":{"access":"sentinel"}}`, `{"v":0}`, `{"v":1,"token":"sentinel"}`, `{"v":"sentinel"}`} {
 		if _, err := decode([]byte(encoded)); err == nil || strings.Contains(err.Error(), "sentinel") {
 			t.Errorf("%q: %v", encoded, err)
+		}
+	}
+}
+
+// An operator of before the provider's metadata wrote this.
+const older = `{"v":1,"fp":"f","grant":"AuthorizationCode","token":{"access":"a","refresh":"r","type":"Bearer",` +
+	`"at":"2030-01-01T12:00:00Z","exp":"2030-01-01T13:00:00Z","scopes":["repo"]},"account":"octocat",` +
+	`"asked":["repo"],"authAt":"2030-01-01T12:00:00Z","auth":"uid","n":3,"ended":"refused"}`
+
+func TestARecordOfAnOlderOperatorIsReadAndKeptReadableToIt(t *testing.T) {
+	r, err := decode([]byte(older))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Account != "octocat" || r.Token.RefreshToken.Reveal() != "r" || r.Refreshes != 3 || r.Ended != "refused" {
+		t.Errorf("got %+v", r)
+	}
+	r.Issues, r.Introspected = []string{"an issue"}, true
+	for what, change := range map[string]struct {
+		make func(*Record)
+		want string
+	}{
+		"what the older one can do without": {func(*Record) {}, `{"v":1,`},
+		"metadata":                          {func(r *Record) { r.Metadata = map[string]string{"a": "b"} }, `{"v":2,`},
+		"a seed":                            {func(r *Record) { r.Seed = "hash" }, `{"v":2,`},
+	} {
+		next := r.clone()
+		change.make(next)
+		encoded, err := encode(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(encoded, []byte(change.want)) {
+			t.Errorf("%s: got %.10s, want %s", what, encoded, change.want)
 		}
 	}
 }
