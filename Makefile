@@ -38,7 +38,7 @@ build: ## Build the operator and the kubectl plugin into bin/.
 generate: tool-controller-gen ## Generate the kinds' deep copies.
 	controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 
-manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart's copies and the API reference.
+manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart's copies, the API reference and the providers' pages.
 	controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	cp config/rbac/*role*.yaml $(CHART)/files/rbac/
@@ -46,6 +46,7 @@ manifests: tool-controller-gen tool-crd-ref-docs ## Generate the CRDs, the chart
 	cp config/signin/cluster_role.yaml $(CHART)/files/signin/
 	cp config/prometheus/service_monitor.yaml config/prometheus/prometheus_rule.yaml $(CHART)/files/prometheus/
 	crd-ref-docs --source-path=api --config=hack/crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md
+	$(GO) run ./hack/providerdocs
 
 fmt: tool-golangci-lint ## Format.
 	golangci-lint fmt
