@@ -86,7 +86,7 @@ func (a *Attempts) finish(ctx context.Context, arrival *Arrival) *Result {
 		log.FromContext(ctx).Error(err, "checking an ID token", "connection", arrival.Flow.Key())
 		return &Result{Verdict: ForeignToken}
 	}
-	account, err := arrival.Target.Client.Account(ctx, token)
+	account, err := arrival.Target.Client.Account(ctx, token, nil)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "asking for the account's name; it stays unknown", "connection", arrival.Flow.Key())
 	}

@@ -45,7 +45,8 @@ type accounts struct {
 func newAccounts() (*accounts, error) {
 	object := cel.MapType(cel.StringType, cel.DynType)
 	env, err := cel.NewEnv(
-		cel.Variable("idToken", object), cel.Variable("userInfo", object), cel.Variable("body", object))
+		cel.Variable("idToken", object), cel.Variable("userInfo", object), cel.Variable("body", object),
+		cel.Variable("callback", cel.MapType(cel.StringType, cel.StringType)))
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +80,9 @@ func (a *accounts) compile(expression string) (*program, error) {
 
 // Account names the account behind a fresh token answer in at most 256 printable characters, or
 // gives "" where it cannot be told. Without an account expression it is the ID token's email, unless
-// that is not verified, preferred_username or sub. An error means only that the provider's userInfo endpoint did not
-// answer: the token is good nonetheless.
-func (r *Resolved) Account(ctx context.Context, token *oauth.Token) (string, error) {
+// that is not verified, preferred_username or sub. callback is the redirect's query. An error means
+// only that the provider's userInfo endpoint did not answer: the token is good nonetheless.
+func (r *Resolved) Account(ctx context.Context, token *oauth.Token, callback map[string]string) (string, error) {
 	claims := token.Claims()
 	if r.account == nil {
 		for _, name := range []string{"email", "preferred_username", "sub"} {
@@ -100,8 +101,9 @@ func (r *Resolved) Account(ctx context.Context, token *oauth.Token) (string, err
 	over := time.AfterFunc(accountTime, cancel)
 	defer over.Stop()
 	result, _, err := r.account.ContextEval(timed, map[string]any{
-		"idToken": object(claims),
-		"body":    object(token.Body),
+		"idToken":  object(claims),
+		"body":     object(token.Body),
+		"callback": callback,
 		// Evaluated, and so fetched, only where the expression comes to it.
 		"userInfo": func() any {
 			over.Stop()

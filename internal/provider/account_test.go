@@ -66,7 +66,7 @@ func TestTheAccountIsWhatTheExpressionGives(t *testing.T) {
 			spec.Endpoints.UserInfo = v1alpha1.EndpointURL(p.URL + "/me")
 			spec.Account = test.expression
 			before := len(p.asked())
-			got, err := e.resolve(t, connection(spec)).Account(t.Context(), token(test.claims, body))
+			got, err := e.resolve(t, connection(spec)).Account(t.Context(), token(test.claims, body), nil)
 			if err != nil || got != test.want {
 				t.Errorf("got %q, %v; want %q", got, err, test.want)
 			}
@@ -89,14 +89,14 @@ func TestUserInfoThatFailsIsSaidWithoutItsText(t *testing.T) {
 	for _, path := range []string{"/page", "/refused", "/elsewhere", "/missing"} {
 		spec := plain()
 		spec.Endpoints.UserInfo, spec.Account = v1alpha1.EndpointURL(p.URL+path), "userInfo.login"
-		got, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil))
+		got, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil), nil)
 		if got != "" || err == nil || strings.Contains(err.Error(), hostile) || strings.Contains(err.Error(), "the-token") {
 			t.Errorf("%s: got %q, %v", path, got, err)
 		}
 	}
 	spec := plain()
 	spec.Account = "userInfo.login" // and no endpoint
-	if got, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil)); got != "" || err != nil {
+	if got, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil), nil); got != "" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -113,7 +113,7 @@ func TestAnAccountExpressionEndsSoon(t *testing.T) {
 	}
 	resolved := e.resolve(t, connection(spec))
 	started := time.Now()
-	name, err := resolved.Account(t.Context(), token("", map[string]any{"x": nested}))
+	name, err := resolved.Account(t.Context(), token("", map[string]any{"x": nested}), nil)
 	if took := time.Since(started); name != "" || err != nil || took > 3*time.Second {
 		t.Errorf("got %q, %v after %s", name, err, took)
 	}
@@ -129,7 +129,7 @@ func TestAnAccountExpressionWaitsForUserInfo(t *testing.T) {
 	spec := plain()
 	spec.Endpoints.UserInfo = v1alpha1.EndpointURL(p.URL + "/me")
 	spec.Account = "userInfo.names.filter(n, n != '')[0]"
-	name, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil))
+	name, err := e.resolve(t, connection(spec)).Account(t.Context(), token("", nil), nil)
 	if name != "octocat" || err != nil {
 		t.Errorf("got %q, %v", name, err)
 	}

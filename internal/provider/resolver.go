@@ -30,6 +30,8 @@ type Resolver struct {
 	HTTP *http.Client
 	// Policy is what HTTP was made from, for an answer before anything is sent.
 	Policy egress.Policy
+	// Tokens are of ServiceAccounts; nil where there is no API server to ask.
+	Tokens ServiceAccountTokens
 	// PublicURL is the address under which browsers reach the operator.
 	PublicURL string
 	// Namespace is the operator's: where the client Secrets of cluster providers are.
