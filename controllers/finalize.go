@@ -85,11 +85,8 @@ func (p *pass) giveUp(ctx context.Context) error {
 // revoke asks the provider once to end the grant (RFC 7009). The refresh token comes first: with it
 // most providers end the access tokens as well.
 func (p *pass) revoke(ctx context.Context) {
-	token, hint := p.record.Token.RefreshToken, "refresh_token"
-	if token.IsZero() {
-		token, hint = p.record.Token.AccessToken, "access_token"
-	}
-	if token.IsZero() {
+	held := &p.record.Token
+	if held.RefreshToken.IsZero() && held.AccessToken.IsZero() {
 		return
 	}
 	resolved, err := p.Resolver.Connection(ctx, p.conn)
@@ -101,7 +98,7 @@ func (p *pass) revoke(ctx context.Context) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, revocationTimeout)
 		defer cancel()
-		err = resolved.Revoke(ctx, token, hint)
+		err = resolved.Revoke(ctx, held)
 	}
 	switch {
 	case err == nil:

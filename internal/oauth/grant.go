@@ -18,6 +18,12 @@ func GrantFor(name string) (Grant, bool) {
 		return AuthorizationCode{}, true
 	case "ClientCredentials":
 		return ClientCredentials{}, true
+	case "DeviceCode":
+		return DeviceCode{}, true
+	case "JWTBearer":
+		return JWTBearer{}, true
+	case "TokenExchange":
+		return TokenExchange{}, true
 	}
 	return nil, false
 }

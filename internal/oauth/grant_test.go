@@ -70,7 +70,7 @@ func TestClientAuthenticationIsPinned(t *testing.T) {
 	for how, want := range tests {
 		for name, call := range map[string]func(*oauth.Client) error{
 			"token":  func(c *oauth.Client) error { _, err := c.Refresh(t.Context(), held()); return err },
-			"revoke": func(c *oauth.Client) error { return c.Revoke(t.Context(), oauth.NewSecret("t"), "refresh_token") },
+			"revoke": func(c *oauth.Client) error { return c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("t")}) },
 		} {
 			t.Run(string(how)+" "+name, func(t *testing.T) {
 				var got request
@@ -264,7 +264,7 @@ func TestRevokeSendsTheTokenAndToleratesAnySuccess(t *testing.T) {
 		got = readRequest(t, r)
 		answer(200, "text/html", page)(w, r)
 	})
-	if err := c.Revoke(t.Context(), oauth.NewSecret("spent"), "refresh_token"); err != nil {
+	if err := c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("spent")}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string][]string{"token": {"spent"}, "token_type_hint": {"refresh_token"}}
@@ -272,13 +272,13 @@ func TestRevokeSendsTheTokenAndToleratesAnySuccess(t *testing.T) {
 		t.Error(diff)
 	}
 	c.Endpoints.Revocation = ""
-	if err := c.Revoke(t.Context(), oauth.NewSecret("spent"), "refresh_token"); !errors.Is(err, oauth.ErrRevocationUnsupported) {
+	if err := c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("spent")}); !errors.Is(err, oauth.ErrRevocationUnsupported) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestRevokeFailuresAreClassified(t *testing.T) {
-	revoke := func(c *oauth.Client) error { return c.Revoke(t.Context(), oauth.NewSecret(sentinel), "access_token") }
+	revoke := func(c *oauth.Client) error { return c.Revoke(t.Context(), &oauth.Token{AccessToken: oauth.NewSecret(sentinel)}) }
 	wantKind(t, revoke(server(t, answer(503, "text/html", page, "Retry-After", "5"))), oauth.Transient)
 	wantKind(t, revoke(server(t, answer(400, jsonType, `{"error":"unsupported_token_type"}`))), oauth.Misconfigured)
 	wantKind(t, revoke(server(t, answer(404, "text/html", page))), oauth.Unexpected)

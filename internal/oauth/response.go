@@ -27,19 +27,25 @@ type Response struct {
 	Code   Secret
 	Issuer string
 	Error  string
+	// Parameters are what else the provider sent, within bounds; nil where there is nothing.
+	Parameters map[string]string
 }
 
-// ParseResponse takes what is needed of a query. It is false where a parameter comes twice (RFC 6749
-// section 3.1), and where there is not exactly one of code and error.
-func ParseResponse(query url.Values) (Response, bool) {
-	for _, name := range []string{"state", "code", "iss", "error"} {
+// ParseResponse takes what is needed of a query, where the code is in the parameter of that name; empty
+// means code. It is false where a parameter comes twice (RFC 6749 section 3.1), and where there is not
+// exactly one of code and error.
+func ParseResponse(query url.Values, code string) (Response, bool) {
+	if code == "" {
+		code = "code"
+	}
+	for _, name := range []string{"state", code, "iss", "error"} {
 		if len(query[name]) > 1 {
 			return Response{}, false
 		}
 	}
 	r := Response{
 		State:  NewSecret(query.Get("state")),
-		Code:   NewSecret(query.Get("code")),
+		Code:   NewSecret(query.Get(code)),
 		Issuer: query.Get("iss"),
 		Error:  query.Get("error"),
 	}

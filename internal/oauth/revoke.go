@@ -10,9 +10,14 @@ import (
 	"strings"
 )
 
-// Revoke ends a token (RFC 7009). hint is access_token or refresh_token. The error is an *Error, or
-// ErrRevocationUnsupported where the provider has no revocation endpoint.
-func (c *Client) Revoke(ctx context.Context, token Secret, hint string) error {
+// Revoke ends a token (RFC 7009): the refresh token where there is one, because with it most providers
+// end the access tokens as well. The error is an *Error, or ErrRevocationUnsupported where the provider
+// has no revocation endpoint.
+func (c *Client) Revoke(ctx context.Context, held *Token) error {
+	token, hint := held.RefreshToken, "refresh_token"
+	if token.IsZero() {
+		token, hint = held.AccessToken, "access_token"
+	}
 	if c.Endpoints.Revocation == "" {
 		return ErrRevocationUnsupported
 	}

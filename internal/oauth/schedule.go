@@ -24,6 +24,8 @@ type Schedule struct {
 	Before time.Duration
 	// Earliest is the remaining life above which the provider refuses; zero: none.
 	Earliest time.Duration
+	// IdleTimeout ends a refresh token that is not used for so long; zero: it is not known.
+	IdleTimeout time.Duration
 	// Seed fixes the jitter: the UID of the object, so that restarts do not reshuffle.
 	Seed string
 }
@@ -50,6 +52,12 @@ func DueAt(t *Token, s Schedule) time.Time {
 		return first
 	}
 	return due
+}
+
+// GrantEnds is when a grant ends however often it is renewed; zero where that is not known. due is when
+// the token is renewed next, zero when it never is.
+func (c *Client) GrantEnds(t *Token, authorizedAt, due time.Time) time.Time {
+	return time.Time{}
 }
 
 // Backoff is how long to wait after so many failures in a row: 5 s, doubling to 5 min, within 10 %

@@ -4,6 +4,7 @@
 package oauth
 
 import (
+	"net/http"
 	"time"
 )
 
@@ -21,8 +22,12 @@ type Token struct {
 	RefreshTokenExpiry time.Time
 	// Scopes that were granted. Without scope in the answer: those asked for.
 	Scopes []string
+	// Issues tell what of the answer could not be read as the provider's description says, in fixed
+	// words.
+	Issues []string
 	// IDToken of this answer. It is not kept.
 	IDToken Secret `json:"-"`
-	// Body is the parsed answer. It is not kept and not logged.
-	Body map[string]any `json:"-"`
+	// Body is the parsed answer, as it came, and Header its header. They are not kept and not logged.
+	Body   map[string]any `json:"-"`
+	Header http.Header    `json:"-"`
 }

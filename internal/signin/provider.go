@@ -98,7 +98,7 @@ func idOf(state string) string { return oauth.NewSecret(state).Hash()[:16] }
 // cookie, unless the kind is BadResponse, which others can cause, or ProviderDown or Unavailable,
 // after which loading the page again may help. A cookie that stays is harmless: a code is good once.
 func (p *Provider) Finish(ctx context.Context, cookie string, query url.Values) (Identity, string, error) {
-	r, ok := oauth.ParseResponse(query)
+	r, ok := oauth.ParseResponse(query, "")
 	if !ok || r.State.IsZero() {
 		return Identity{}, "", fail(BadResponse, "the response is not one of RFC 6749")
 	}
