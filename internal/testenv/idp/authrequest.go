@@ -20,6 +20,7 @@ type authRequest struct {
 	user     string // empty until somebody has signed in
 	approved bool
 	authTime time.Time
+	device   string // the device code that is decided on; empty: of a client that waits for a redirect
 }
 
 func (r *authRequest) GetID() string                      { return r.id }

@@ -18,6 +18,7 @@ const idTokenLifetime = time.Hour
 type registration struct {
 	Client
 	loginURL string
+	internal string // the secret by which a client that has authenticated otherwise is known to the library
 }
 
 func (c *registration) GetID() string                    { return c.ID }
@@ -61,13 +62,26 @@ func (c *registration) RedirectURIGlobs() []string {
 func (c *registration) PostLogoutRedirectURIGlobs() []string { return nil }
 
 func (c *registration) AuthMethod() oidc.AuthMethod {
+	switch c.method() {
+	case None:
+		return oidc.AuthMethodNone
+	case Post:
+		return oidc.AuthMethodPost
+	default: // see authenticated
+		return oidc.AuthMethodBasic
+	}
+}
+
+func (c *registration) method() AuthMethod {
 	switch {
 	case c.Client.AuthMethod != "":
-		return oidc.AuthMethod(c.Client.AuthMethod)
-	case c.Secret == "":
-		return oidc.AuthMethodNone
+		return c.Client.AuthMethod
+	case c.Secret != "":
+		return Basic
+	case len(c.Keys)+len(c.Federated) > 0:
+		return PrivateKeyJWT
 	default:
-		return oidc.AuthMethodBasic
+		return None
 	}
 }
 
@@ -76,7 +90,17 @@ func (c *registration) accepts(method AuthMethod) bool {
 	if c.Client.AuthMethod == "" && c.Secret != "" {
 		return method == Basic || method == Post
 	}
-	return method == AuthMethod(c.AuthMethod())
+	return method == c.method()
+}
+
+// anybodyMay says whether a client is registered for a grant.
+func (s *storage) anybodyMay(grant oidc.GrantType) bool {
+	for _, c := range s.clients {
+		if op.ValidateGrantType(c, grant) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *registration) GrantTypes() []oidc.GrantType {

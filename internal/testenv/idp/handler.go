@@ -8,17 +8,24 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
 func (p *Provider) handler() (http.Handler, error) {
 	config := &op.Config{
-		CodeMethodS256:        true,
-		AuthMethodPost:        true,
-		GrantTypeRefreshToken: true,
+		CodeMethodS256:          true,
+		AuthMethodPost:          true,
+		AuthMethodPrivateKeyJWT: true,
+		GrantTypeRefreshToken:   true,
+		DeviceAuthorization: op.DeviceAuthorizationConfig{
+			Lifetime: p.storage.options.DeviceLifetime, PollInterval: p.storage.options.DeviceInterval,
+			UserFormPath: string(DeviceCode), UserCode: op.UserCodeBase20,
+		},
 	}
 	library, err := op.NewProvider(config, p.storage, op.StaticIssuer(p.issuer), op.WithAllowInsecure(),
 		op.WithCrypto(opaque{p.storage}), op.WithLogger(slog.New(slog.DiscardHandler)), op.WithCORSOptions(nil))
@@ -27,12 +34,17 @@ func (p *Provider) handler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mount := func(e Endpoint, handler http.Handler) { mux.Handle(string(e), p.observe(e, handler)) }
-	mount(Discovery, advertise(library))
+	mount(Discovery, p.advertise(library))
 	mount(Keys, library)
 	mount(Authorize, p.authorizationResponse(library))
 	mux.Handle(string(Authorize)+"/callback", p.authorizationResponse(library))
-	mount(Token, p.registeredMethodOnly(p.recordTokens(library)))
-	mount(Revocation, p.registeredMethodOnly(library))
+	mount(Token, p.authenticated(p.recordTokens(p.assertionGrant(library))))
+	mount(Revocation, p.authenticated(library))
+	mount(DeviceAuthorization, p.authenticated(p.recordTokens(library)))
+	mount(DeviceCode, http.HandlerFunc(p.deviceCode))
+	if p.storage.options.Introspection {
+		mount(Introspection, p.authenticated(library))
+	}
 	mount(UserInfo, p.validTokenOnly(library))
 	mount(SignIn, http.HandlerFunc(p.signIn))
 	mount(Consent, http.HandlerFunc(p.consent))
@@ -41,14 +53,30 @@ func (p *Provider) handler() (http.Handler, error) {
 }
 
 // advertise corrects discovery: iss in authorization responses (RFC 9207) is our own addition, and
-// what the library would serve besides is not mounted.
-func advertise(library http.Handler) http.Handler {
+// what the library would serve besides is not mounted, or not used by any client.
+func (p *Provider) advertise(library http.Handler) http.Handler {
+	hidden := []string{"end_session_"}
+	if !p.storage.options.Introspection {
+		hidden = append(hidden, "introspection_")
+	}
+	grants := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials}
+	for _, grant := range []oidc.GrantType{oidc.GrantTypeDeviceCode, oidc.GrantTypeBearer, oidc.GrantTypeTokenExchange} {
+		if p.storage.anybodyMay(grant) {
+			grants = append(grants, grant)
+		}
+	}
+	if !slices.Contains(grants, oidc.GrantTypeDeviceCode) {
+		hidden = append(hidden, "device_")
+	}
 	correct := Rewrite(func(body map[string]any) {
 		body["authorization_response_iss_parameter_supported"] = true
 		body["response_types_supported"] = []string{"code"}
-		body["grant_types_supported"] = []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials}
+		body["grant_types_supported"] = grants
 		for key := range body {
-			if strings.HasPrefix(key, "introspection_") || strings.HasPrefix(key, "device_") || strings.HasPrefix(key, "end_session_") {
+			if strings.HasSuffix(key, "_endpoint_auth_signing_alg_values_supported") {
+				body[key] = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
+			}
+			if slices.ContainsFunc(hidden, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 				delete(body, key)
 			}
 		}
@@ -96,19 +124,6 @@ func (p *Provider) withIssuer(location *url.URL, query url.Values) string {
 	return location.String()
 }
 
-// registeredMethodOnly refuses a client that authenticates in another way than it is registered
-// for, which the library tolerates.
-func (p *Provider) registeredMethodOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, _, method := clientAuthentication(r)
-		if c, ok := p.storage.clients[id]; !ok || !c.accepts(method) {
-			writeJSON(w, http.StatusUnauthorized, map[string]any{"error": oidc.InvalidClient})
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 func (p *Provider) recordTokens(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := newBuffer()
@@ -117,9 +132,10 @@ func (p *Provider) recordTokens(next http.Handler) http.Handler {
 			Access  string `json:"access_token"`
 			Refresh string `json:"refresh_token"`
 			ID      string `json:"id_token"`
+			Device  string `json:"device_code"`
 		}
 		if json.Unmarshal(answer.body.Bytes(), &tokens) == nil {
-			p.log.issue(tokens.Access, tokens.Refresh, tokens.ID)
+			p.log.issue(tokens.Access, tokens.Refresh, tokens.ID, tokens.Device)
 		}
 		answer.copyTo(w)
 	})

@@ -10,8 +10,9 @@
 // A request passes the log, then the faults, then one of these:
 //
 //	/.well-known/openid-configuration, /keys, /authorize,     zitadel/oidc over storage
-//	/oauth/token, /revoke, /userinfo
-//	/signin, /consent                                         pages
+//	/oauth/token, /oauth/introspect, /revoke, /userinfo,
+//	/device_authorization
+//	/signin, /consent, /device                                pages
 //	/api/me                                                   resource
 package idp
 
@@ -22,6 +23,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"k8s.io/utils/clock"
 )
 
@@ -30,14 +33,28 @@ type AuthMethod string
 
 // The methods of OpenID Connect Core section 9 that are supported.
 const (
-	Basic AuthMethod = "client_secret_basic"
-	Post  AuthMethod = "client_secret_post"
-	None  AuthMethod = "none"
+	Basic         AuthMethod = "client_secret_basic"
+	Post          AuthMethod = "client_secret_post"
+	PrivateKeyJWT AuthMethod = "private_key_jwt"
+	None          AuthMethod = "none"
 )
 
-// Client is a registration at the provider.
+// Grants besides those of RFC 6749, for Client.Grants.
+const (
+	GrantDeviceCode    = string(oidc.GrantTypeDeviceCode)    // RFC 8628
+	GrantJWTBearer     = string(oidc.GrantTypeBearer)        // RFC 7523
+	GrantTokenExchange = string(oidc.GrantTypeTokenExchange) // RFC 8693
+)
+
+// Client is a registration at the provider. One with an empty ID stands for those who ask for a token
+// exchange without being a client.
 type Client struct {
 	ID, Secret string
+	// Keys verify what the client signs: assertions to authenticate with (RFC 7523 section 2.2), by
+	// RS256, PS256 or ES256 and good for one use, and those of the JWT bearer grant.
+	Keys []jose.JSONWebKey
+	// Federated are credentials that somebody else signs; each is an assertion to authenticate with.
+	Federated []Federation
 	// RedirectURIs are matched exactly.
 	RedirectURIs []string
 	// RedirectBase allows every URI below <RedirectBase>/callback/. It may be a glob, for instance
@@ -45,7 +62,8 @@ type Client struct {
 	RedirectBase string
 	// Grants: empty means authorization_code, refresh_token and client_credentials.
 	Grants []string
-	// AuthMethod: empty means any of Basic and Post, or None where there is no Secret.
+	// AuthMethod: empty means any of Basic and Post, or without a Secret PrivateKeyJWT where there are
+	// Keys or Federated, else None.
 	AuthMethod AuthMethod
 }
 
@@ -77,6 +95,15 @@ type Options struct {
 	RetryGrace time.Duration
 	// RequirePKCE refuses authorization requests without an S256 challenge.
 	RequirePKCE bool
+	// Introspection is served (RFC 7662) and advertised.
+	Introspection bool
+	// DeviceLifetime of a device code; zero: 5 minutes.
+	DeviceLifetime time.Duration
+	// DeviceInterval between polls, whole seconds; zero: 1 s. Who asks more often is told to slow down,
+	// and has to.
+	DeviceInterval time.Duration
+	// Trusts are believed in the JWT bearer grant and in token exchanges.
+	Trusts []Federation
 	// Clients; empty: DefaultClient.
 	Clients []Client
 	// Users; empty: DefaultUser.
@@ -85,7 +112,10 @@ type Options struct {
 	Clock clock.PassiveClock
 }
 
-const defaultAccessTokenLifetime = 30 * time.Second
+const (
+	defaultAccessTokenLifetime = 30 * time.Second
+	defaultDeviceLifetime      = 5 * time.Minute
+)
 
 // DefaultClient is registered where Options name no client. It may return to any loopback address.
 func DefaultClient() Client {
@@ -103,6 +133,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.AccessTokenLifetime == 0 {
 		o.AccessTokenLifetime = defaultAccessTokenLifetime
+	}
+	if o.DeviceLifetime == 0 {
+		o.DeviceLifetime = defaultDeviceLifetime
+	}
+	if o.DeviceInterval == 0 {
+		o.DeviceInterval = time.Second
 	}
 	if len(o.Clients) == 0 {
 		o.Clients = []Client{DefaultClient()}
@@ -194,8 +230,9 @@ func (p *Provider) RevokeConsents(user string) { p.storage.revokeConsents(user) 
 // Reuses counts spent refresh tokens that came back outside RetryGrace.
 func (p *Provider) Reuses() int { return p.storage.reuseCount() }
 
-// Issued lists every code, access, refresh and ID token issued since the start.
+// Issued lists every code, device code, access, refresh and ID token issued since the start.
 func (p *Provider) Issued() []string { return p.log.issuedValues() }
 
-// Received lists every state, nonce, code verifier and client secret received since the start.
+// Received lists every state, nonce, code verifier, client secret, assertion and subject token received
+// since the start.
 func (p *Provider) Received() []string { return p.log.receivedValues() }

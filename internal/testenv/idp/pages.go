@@ -16,7 +16,8 @@ import (
 //go:embed page.html
 var templates embed.FS
 
-// page is what page.html shows: the login form without a user, the consent form with one.
+// page is what page.html shows: the login form without a user, the consent form with one, what was
+// decided, or the form for a device's user code.
 type page struct {
 	ID, Action, Client string
 	// The login form.
@@ -25,6 +26,10 @@ type page struct {
 	// The consent form.
 	User, RedirectTo string
 	Scopes           []string
+	// The form for a user code, and the page at a device's end.
+	Ask               bool
+	UserCode          string
+	Decided, Approved bool
 }
 
 func (p *Provider) render(w http.ResponseWriter, status int, content page) {
@@ -89,6 +94,8 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, p.URL(SignIn)+"?id="+request.id, http.StatusSeeOther)
 	case r.Method != http.MethodPost:
 		p.render(w, http.StatusOK, p.consentPage(request))
+	case request.device != "":
+		p.deviceDecided(w, request, r.PostForm.Get("decision") == "approve")
 	case r.PostForm.Get("decision") == "approve":
 		p.storage.approve(request.id)
 		http.Redirect(w, r, p.issuer+string(Authorize)+"/callback?id="+request.id, http.StatusSeeOther)

@@ -6,7 +6,6 @@ package idp
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +25,10 @@ const (
 	SignIn     Endpoint = "/signin"  // the login page
 	Consent    Endpoint = "/consent" // the consent page
 	API        Endpoint = "/api/me"  // the protected resource
+
+	DeviceAuthorization Endpoint = "/device_authorization"
+	Introspection       Endpoint = "/oauth/introspect"
+	DeviceCode          Endpoint = "/device" // the page for user codes
 )
 
 // Request is what the log keeps of a request: no values that are secret.
@@ -70,7 +73,11 @@ func (l *requestLog) add(e Endpoint, r *http.Request, now time.Time) {
 		l.requests, l.received = map[Endpoint][]Request{}, map[string]bool{}
 	}
 	l.requests[e] = append(l.requests[e], request)
-	for _, value := range []string{r.Form.Get("state"), r.Form.Get("nonce"), r.Form.Get("code_verifier"), secret} {
+	values := []string{secret}
+	for _, name := range []string{"state", "nonce", "code_verifier", "assertion", "subject_token"} {
+		values = append(values, r.Form.Get(name))
+	}
+	for _, value := range values {
 		if value != "" {
 			l.received[value] = true
 		}
@@ -103,25 +110,4 @@ func (l *requestLog) receivedValues() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Sorted(maps.Keys(l.received))
-}
-
-// clientAuthentication reads RFC 6749 section 2.3.1: in the header both values are form-encoded.
-func clientAuthentication(r *http.Request) (id, secret string, method AuthMethod) {
-	if id, secret, ok := r.BasicAuth(); ok {
-		id, idErr := url.QueryUnescape(id)
-		secret, secretErr := url.QueryUnescape(secret)
-		if idErr != nil || secretErr != nil {
-			return "", "", Basic
-		}
-		return id, secret, Basic
-	}
-	id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
-	switch {
-	case id == "":
-		return r.Form.Get("client_id"), "", ""
-	case secret == "":
-		return id, "", None
-	default:
-		return id, secret, Post
-	}
 }

@@ -6,6 +6,7 @@ package idp
 import (
 	"context"
 	"crypto/rand"
+	"net/url"
 	"strings"
 	"time"
 
@@ -47,13 +48,13 @@ func (opaque) Encrypt(value string) (string, error) {
 	return newToken(), nil
 }
 
-// Decrypt is asked about access tokens only.
+// Decrypt is asked about access tokens only. The library allows no colon in the user's name.
 func (c opaque) Decrypt(token string) (string, error) {
 	held, ok := c.storage.accessToken(token)
 	if !ok {
 		return "", errUnknown
 	}
-	return token + ":" + held.user, nil
+	return token + ":" + url.QueryEscape(held.user), nil
 }
 
 func newToken() string { return rand.Text() + rand.Text() }
@@ -104,8 +105,11 @@ func (s *storage) consentOf(request op.TokenRequest) *consent {
 		return refresh.consent
 	}
 	c := &consent{user: request.GetSubject(), client: request.GetSubject(), scopes: request.GetScopes(), authTime: s.now()}
-	if authorized, ok := request.(*authRequest); ok {
-		c.client, c.authTime = authorized.ClientID, authorized.authTime
+	if authorized, ok := request.(interface {
+		GetClientID() string
+		GetAuthTime() time.Time
+	}); ok {
+		c.client, c.authTime = authorized.GetClientID(), authorized.GetAuthTime()
 	}
 	s.consents = append(s.consents, c)
 	return c
