@@ -26,14 +26,17 @@ func TestTheAPIServersKeysVerifyTokensOfServiceAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := oidc.NewVerifier(issuer, keys, &oidc.Config{ClientID: "api://provider"}).Verify(ctx, request.Status.Token)
+	config := func(audience string) *oidc.Config {
+		return &oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{oidc.ES256, oidc.RS256}}
+	}
+	token, err := oidc.NewVerifier(issuer, keys, config("api://provider")).Verify(ctx, request.Status.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "system:serviceaccount:" + namespace + ":robot"; token.Subject != want {
 		t.Errorf("the subject is %q, want %q", token.Subject, want)
 	}
-	if _, err := oidc.NewVerifier(issuer, keys, &oidc.Config{ClientID: "another"}).Verify(ctx, request.Status.Token); err == nil {
+	if _, err := oidc.NewVerifier(issuer, keys, config("another")).Verify(ctx, request.Status.Token); err == nil {
 		t.Error("another audience is accepted")
 	}
 }
