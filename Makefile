@@ -56,9 +56,15 @@ screenshots: control-plane ## Make the pictures of docs/pages.md; needs Chromium
 	CHROMIUM_REQUIRED=1 SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'FitForPeople' ./internal/callback ./cmd/kubectl-oauth
 
 ##@ Check
-.PHONY: test lint verify bench
+.PHONY: test second-opinion lint verify bench
 test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
 	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
+
+second-opinion: hack/secondopinion/node_modules/.package-lock.json ## Install another OpenID provider, node's, for more of the tests; needs node and npm.
+
+hack/secondopinion/node_modules/.package-lock.json: hack/secondopinion/package-lock.json
+	cd $(@D)/.. && npm ci
+	@touch $@
 
 lint: tool-golangci-lint ## Lint, with the import rules.
 	golangci-lint run
