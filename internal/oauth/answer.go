@@ -23,11 +23,16 @@ const (
 	maxTokenType        = 256
 )
 
+// isObject says whether a body means to be a JSON object.
+func isObject(raw []byte) bool { return bytes.HasPrefix(bare(raw), []byte("{")) }
+
+func bare(raw []byte) []byte { return bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff"))) }
+
 // parseBody reads a JSON object or, where the body is none, a form: some providers answer with a
 // form, or label one as the other. It returns nil where it is neither.
 func parseBody(raw []byte) map[string]any {
-	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff")))
-	if bytes.HasPrefix(raw, []byte("{")) {
+	raw = bare(raw)
+	if isObject(raw) {
 		var body map[string]any
 		if json.Unmarshal(raw, &body) != nil {
 			return nil
@@ -56,17 +61,74 @@ func namesError(body map[string]any) bool {
 	return found && value != nil && value != "" && value != false
 }
 
-// token makes a Token of an answer that holds an access token. Every field but that one may be
-// missing or odd: it is then left out rather than the token refused.
-func (c *Client) token(body map[string]any, fallback []string) *Token {
+// readToken returns the token of an answer, or why there is none.
+func (c *Client) readToken(rec *recorder, asked []string) (*Token, error) {
+	body := rec.parsed()
+	reading := c.read(Answer{Status: rec.status, Header: rec.header, Body: body})
+	if !rec.success() {
+		return nil, c.refusal(rec, either(reading.Body, body, "error"), either(reading.Body, body, "error_description"))
+	}
+	t := c.token(reading, body, asked)
+	t.Header = rec.header
+	switch {
+	case !t.AccessToken.IsZero():
+		return t, nil
+	case rec.err == nil && namesError(reading.Body):
+		return nil, c.refusal(rec, text(reading.Body, "error"), text(reading.Body, "error_description"))
+	case !t.RefreshToken.IsZero():
+		return t, &Error{Kind: Unexpected, Status: rec.status,
+			Cause: unreadable("the answer holds a refresh token, which is kept, and no access token that could be read", reading.Issues)}
+	}
+	return nil, &Error{Kind: Ambiguous, Status: rec.status,
+		Cause: unreadable("the answer holds no token that could be read", reading.Issues)}
+}
+
+// read translates an answer. It survives a translation that does not: a refresh token may be in there.
+func (c *Client) read(a Answer) (r Reading) {
+	if c.Dialect.Read == nil {
+		return Reading{Body: a.Body}
+	}
+	defer func() {
+		if recover() != nil {
+			r = Reading{Body: a.Body, Issues: []string{"the expressions of tokenResponse failed"}}
+		}
+	}()
+	if r = c.Dialect.Read(a); r.Body == nil {
+		r.Body = a.Body
+	}
+	return r
+}
+
+// unreadable names the expressions that may be the cause.
+func unreadable(cause string, issues []string) string {
+	return strings.Join(append([]string{cause}, issues...), "; ")
+}
+
+// either reads a text of an answer that the translation may have missed.
+func either(translated, original map[string]any, name string) string {
+	if s := text(translated, name); s != "" {
+		return s
+	}
+	return text(original, name)
+}
+
+// token makes a Token of an answer. Every field may be missing or odd: it is then left out rather than
+// the token refused.
+func (c *Client) token(reading Reading, original map[string]any, asked []string) *Token {
+	body := reading.Body
 	t := &Token{
-		AccessToken:  NewSecret(text(body, "access_token")),
-		RefreshToken: NewSecret(text(body, "refresh_token")),
+		AccessToken:  NewSecret(tokenText(body["access_token"])),
+		RefreshToken: NewSecret(tokenText(body["refresh_token"])),
 		IDToken:      NewSecret(text(body, "id_token")),
 		TokenType:    tokenType(text(body, "token_type")),
 		Obtained:     c.now(),
-		Scopes:       grantedScopes(body["scope"], fallback),
-		Body:         body,
+		Scopes:       grantedScopes(body["scope"], asked),
+		Issues:       reading.Issues,
+		Body:         original,
+	}
+	// An expression that gives no text must not cost the refresh token that is there.
+	if _, told := body["refresh_token"].(string); !told && t.RefreshToken.IsZero() {
+		t.RefreshToken = NewSecret(tokenText(original["refresh_token"]))
 	}
 	if life := lifetime(body["expires_in"]); life > 0 {
 		t.Expiry = t.Obtained.Add(life)
@@ -83,12 +145,35 @@ func (c *Client) token(body map[string]any, fallback []string) *Token {
 	return t
 }
 
+// tokenText reads a token, which some answer as a number.
+func tokenText(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 { // a larger one has lost digits
+			return strconv.FormatFloat(v, 'f', -1, 64)
+		}
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case uint64:
+		return strconv.FormatUint(v, 10)
+	}
+	return ""
+}
+
 // lifetime reads seconds from a number or a text; zero where they are missing or make no sense.
 func lifetime(value any) time.Duration {
 	var seconds float64
 	switch v := value.(type) {
 	case float64:
 		seconds = v
+	case int:
+		seconds = float64(v)
+	case int64:
+		seconds = float64(v)
+	case uint64:
+		seconds = float64(v)
 	case string:
 		seconds, _ = strconv.ParseFloat(strings.TrimSpace(v), 64)
 	}
@@ -117,6 +202,8 @@ func grantedScopes(answered any, asked []string) []string {
 	case string:
 		comma := !slices.ContainsFunc(asked, func(s string) bool { return strings.Contains(s, ",") })
 		parts = strings.FieldsFunc(v, func(r rune) bool { return r <= ' ' || comma && r == ',' })
+	case []string:
+		parts = v
 	case []any:
 		for _, item := range v {
 			s, _ := item.(string)

@@ -3,10 +3,7 @@
 
 package oauth
 
-import (
-	"context"
-	"maps"
-)
+import "context"
 
 // AuthorizationCode is the grant of RFC 6749 section 4.1. A person consents once; from then on its
 // refresh token is used.
@@ -18,45 +15,14 @@ func (AuthorizationCode) Token(ctx context.Context, c *Client, held *Token) (*To
 }
 
 // Exchange trades an authorization code for a token (RFC 6749 section 4.1.3). It makes one request
-// of at most 30 s that the caller's cancellation does not cut. The error is an *Error.
+// of at most 30 s that the caller's cancellation does not cut. The error is an *Error. A token beside an
+// error has a refresh token only: the answer had no access token that could be read.
 func (c *Client) Exchange(ctx context.Context, code, verifier Secret) (*Token, error) {
-	params := map[string]string{"code": code.Reveal(), "redirect_uri": c.RedirectURI}
+	params := map[string]string{
+		"grant_type": "authorization_code", "code": code.Reveal(), "redirect_uri": c.RedirectURI,
+	}
 	if c.PKCE {
 		params["code_verifier"] = verifier.Reveal()
 	}
-	body, err := c.askToken(ctx, "authorization_code", params)
-	if err != nil {
-		return nil, err
-	}
-	return c.token(body, c.Scopes), nil
-}
-
-// Refresh sends held's refresh token (RFC 6749 section 6). What the answer omits is kept from held:
-// the refresh token, its expiry, the scopes. It makes one request of at most 30 s that the caller's
-// cancellation does not cut. The error is an *Error; NoRefreshToken where held has none.
-func (c *Client) Refresh(ctx context.Context, held *Token) (*Token, error) {
-	if held == nil || held.RefreshToken.IsZero() {
-		return nil, &Error{Kind: NoRefreshToken, Cause: "no refresh token is held"}
-	}
-	params := maps.Clone(c.RefreshParams)
-	if params == nil {
-		params = map[string]string{}
-	}
-	params["refresh_token"] = held.RefreshToken.Reveal()
-	body, err := c.askToken(ctx, "refresh_token", params)
-	if err != nil {
-		return nil, err
-	}
-	asked := held.Scopes
-	if len(asked) == 0 {
-		asked = c.Scopes
-	}
-	next := c.token(body, asked)
-	if next.RefreshToken.IsZero() {
-		next.RefreshToken = held.RefreshToken
-	}
-	if next.RefreshTokenExpiry.IsZero() && next.RefreshToken.Equal(held.RefreshToken) {
-		next.RefreshTokenExpiry = held.RefreshTokenExpiry
-	}
-	return next, nil
+	return c.askToken(ctx, c.Endpoints.Token, c.Scopes, c.ExchangeParams, params)
 }

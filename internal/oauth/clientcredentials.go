@@ -3,10 +3,7 @@
 
 package oauth
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // ClientCredentials is the grant of RFC 6749 section 4.4: the client acts for itself.
 type ClientCredentials struct{}
@@ -14,28 +11,17 @@ type ClientCredentials struct{}
 // Token asks for a new token. Nothing held is needed and nothing is spent, so no error is ever
 // Ambiguous; and as there is no person, none is Reauthorize.
 func (ClientCredentials) Token(ctx context.Context, c *Client, _ *Token) (*Token, error) {
-	params := map[string]string{}
+	return c.askUnspent(ctx, map[string]string{"grant_type": "client_credentials"})
+}
+
+// askUnspent is askToken for grants that spend nothing: they can ask again whenever they like.
+func (c *Client) askUnspent(ctx context.Context, params map[string]string) (*Token, error) {
 	if len(c.Scopes) > 0 {
 		params["scope"] = c.scope()
 	}
-	body, err := c.askToken(ctx, "client_credentials", params)
+	token, err := c.askToken(ctx, c.Endpoints.Token, c.Scopes, params)
 	if err != nil {
 		return nil, unspent(err)
 	}
-	return c.token(body, c.Scopes), nil
-}
-
-func unspent(err error) error {
-	e, ok := errors.AsType[*Error](err)
-	switch {
-	case !ok:
-		return err
-	case e.Kind == Ambiguous && e.Status == 0:
-		e.Kind = Transient
-	case e.Kind == Ambiguous:
-		e.Kind = Unexpected
-	case e.Kind == Reauthorize:
-		e.Kind = Misconfigured
-	}
-	return e
+	return token, nil
 }

@@ -18,6 +18,7 @@ func kindOf(code string) Kind {
 		return ClientRejected
 	case "invalid_request", "invalid_scope", "unsupported_grant_type", // RFC 6749 section 5.2
 		"unsupported_response_type", "access_denied", // RFC 6749 section 4.1.2.1
+		authorizationDeclined,
 		"unsupported_token_type", // RFC 7009 section 2.2.1
 		"invalid_target",         // RFC 8707 section 2
 		// OpenID Connect Core section 3.1.2.6

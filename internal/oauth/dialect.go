@@ -19,7 +19,8 @@ type Dialect struct {
 	// RefreshGrantType takes the place of refresh_token.
 	RefreshGrantType string
 	// Read translates an answer of the token endpoint to the names of RFC 6749 section 5; nil where it
-	// has them already. What it puts under expires_in and refresh_token_expires_in are seconds.
+	// has them already. What it puts under expires_in and refresh_token_expires_in are seconds. It does
+	// not change what it is given.
 	Read func(Answer) Reading
 	// Revocation is where revocation departs from RFC 7009.
 	Revocation Revocation
@@ -51,21 +52,4 @@ type Revocation struct {
 	AccessToken bool
 	Headers     map[string]string
 	Names       map[string]string
-}
-
-// ErrorRule tells what a refusal means.
-type ErrorRule struct {
-	// Code is the answer's error; empty: any.
-	Code string
-	// Contains is a text within error_description; empty: any.
-	Contains string
-	// Kind takes the place of what the code means; zero: it does not.
-	Kind Kind
-	// Cause and Next are for people: what happened and what to do.
-	Cause, Next string
-}
-
-// Explain finds the rule that gave an error its Code.
-func (c *Client) Explain(code string) (ErrorRule, bool) {
-	return ErrorRule{}, false
 }

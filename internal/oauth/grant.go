@@ -7,7 +7,9 @@ import "context"
 
 // Grant obtains the next token without a person.
 type Grant interface {
-	// Token returns the next token, or an *Error that says what is needed. held may be nil.
+	// Token returns the next token, or an *Error that says what is needed. held may be nil. A token
+	// beside an error is held with a new refresh token in it, and has to be saved as well: the answer
+	// had no access token that could be read.
 	Token(ctx context.Context, c *Client, held *Token) (*Token, error)
 }
 

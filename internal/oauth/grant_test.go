@@ -51,7 +51,7 @@ func TestExchangeSendsTheCodeOnceAndReadsTheAnswer(t *testing.T) {
 	if calls.Load() != 1 {
 		t.Errorf("%d requests", calls.Load())
 	}
-	token.Body = nil
+	token.Body, token.Header = nil, nil
 	if diff := cmp.Diff(&oauth.Token{
 		AccessToken: oauth.NewSecret("new-access"), RefreshToken: oauth.NewSecret("new-refresh"),
 		IDToken: oauth.NewSecret("a.b.c"), TokenType: "Bearer", Scopes: []string{"read"},
@@ -69,8 +69,10 @@ func TestClientAuthenticationIsPinned(t *testing.T) {
 	}
 	for how, want := range tests {
 		for name, call := range map[string]func(*oauth.Client) error{
-			"token":  func(c *oauth.Client) error { _, err := c.Refresh(t.Context(), held()); return err },
-			"revoke": func(c *oauth.Client) error { return c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("t")}) },
+			"token": func(c *oauth.Client) error { _, err := c.Refresh(t.Context(), held()); return err },
+			"revoke": func(c *oauth.Client) error {
+				return c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("t")})
+			},
 		} {
 			t.Run(string(how)+" "+name, func(t *testing.T) {
 				var got request
@@ -278,7 +280,9 @@ func TestRevokeSendsTheTokenAndToleratesAnySuccess(t *testing.T) {
 }
 
 func TestRevokeFailuresAreClassified(t *testing.T) {
-	revoke := func(c *oauth.Client) error { return c.Revoke(t.Context(), &oauth.Token{AccessToken: oauth.NewSecret(sentinel)}) }
+	revoke := func(c *oauth.Client) error {
+		return c.Revoke(t.Context(), &oauth.Token{AccessToken: oauth.NewSecret(sentinel)})
+	}
 	wantKind(t, revoke(server(t, answer(503, "text/html", page, "Retry-After", "5"))), oauth.Transient)
 	wantKind(t, revoke(server(t, answer(400, jsonType, `{"error":"unsupported_token_type"}`))), oauth.Misconfigured)
 	wantKind(t, revoke(server(t, answer(404, "text/html", page))), oauth.Unexpected)

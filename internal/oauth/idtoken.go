@@ -36,7 +36,7 @@ func (t *Token) Claims() map[string]any {
 
 // CheckIDToken compares issuer, audience and nonce of the ID token that an exchange answered with
 // (OpenID Connect Core section 3.1.3.7). It returns ErrIDToken where they differ, and nil where
-// there is no ID token. nonce is what was given to AuthorizationURL.
+// there is no ID token. nonce is what was given to Authorize.
 func (c *Client) CheckIDToken(t *Token, nonce string) error {
 	if t.IDToken.IsZero() {
 		return nil

@@ -22,13 +22,18 @@ const (
 	maxRetryAfter = time.Hour
 )
 
+// errTooLarge means that an answer was cut.
+var errTooLarge = errors.New("the answer is too large")
+
 // errUnguarded refuses to fall back on http.DefaultTransport, which nobody guards.
 var errUnguarded = errors.New("the client has no transport")
 
 // recorder is the RoundTripper of one request. It keeps what the callers of http.Client cannot see
-// or x/oauth2 does not tell: whether the request left, and the whole answer.
+// or x/oauth2 does not tell: whether the request left, and the whole answer. What leaves is in the
+// provider's wording.
 type recorder struct {
-	next http.RoundTripper
+	next    http.RoundTripper
+	wording wording
 
 	sent   atomic.Bool // set by the transport's goroutines
 	status int         // 0 while no answer came
@@ -51,6 +56,9 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(httptrace.WithClientTrace(req.Context(), trace))
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
+	if r.err = r.wording.translate(req); r.err != nil {
+		return nil, r.err
+	}
 
 	resp, err := r.next.RoundTrip(req)
 	if err != nil {
@@ -59,10 +67,24 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.sent.Store(true)
 	r.status, r.header = resp.StatusCode, resp.Header
-	r.body, r.err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	r.body, r.err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	_ = resp.Body.Close()
+	if len(r.body) > maxAnswer {
+		r.err = errTooLarge
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(r.body))
 	return resp, nil
+}
+
+func (r *recorder) success() bool { return r.status >= 200 && r.status <= 299 }
+
+// parsed is the body, nil where it is neither a JSON object nor a form. A form that was cut is neither:
+// half a token looks like a token.
+func (r *recorder) parsed() map[string]any {
+	if r.err != nil && !isObject(r.body) {
+		return nil
+	}
+	return parseBody(r.body)
 }
 
 // retryAfter reads Retry-After (RFC 9110 section 10.2.3). A date counts from the answer's own Date,

@@ -6,6 +6,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -14,64 +15,47 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// requestTimeout bounds one POST, from connecting to the last byte of the answer.
+// requestTimeout bounds one request, from connecting to the last byte of the answer.
 const requestTimeout = 30 * time.Second
 
-// askToken sends one token request and reads its answer. It is detached from the caller's
-// cancellation: a request that has left must be heard out.
+// send makes one request as the client and hears its answer. params is added to. The error is an *Error
+// that says why there is no answer.
 //
-// clientcredentials.Config is used for every grant, because it takes any grant_type and parameters.
-// Of its result only the request matters: it would refuse, say, an expires_in of 3599.5 or JSON
-// labelled text/plain, and a rotated refresh token would be lost with them.
-func (c *Client) askToken(ctx context.Context, grantType string, params map[string]string) (map[string]any, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-	defer cancel()
-	values := url.Values{}
-	for _, set := range []map[string]string{c.TokenParams, params, {"grant_type": grantType}} {
-		for name, value := range set {
-			values.Set(name, value)
+// clientcredentials.Config makes every request, because it takes any address and parameters. Of its
+// result only the request matters: it would refuse, say, an expires_in of 3599.5 or JSON labelled
+// text/plain, and a rotated refresh token would be lost with them.
+func (c *Client) send(ctx context.Context, address string, params url.Values, w wording) (*recorder, error) {
+	// The style is always pinned: auto-detection sends a request twice and spends what it holds.
+	config := clientcredentials.Config{TokenURL: address, EndpointParams: params, AuthStyle: oauth2.AuthStyleInParams}
+	if !w.anonymous {
+		credentials, err := c.credentials(ctx)
+		if err != nil {
+			return nil, err
 		}
+		maps.Copy(params, credentials)
 	}
-	config := clientcredentials.Config{
-		ClientID:       c.ID,
-		ClientSecret:   c.Secret.Reveal(),
-		TokenURL:       c.Endpoints.Token,
-		AuthStyle:      c.authStyle(),
-		EndpointParams: values,
+	if !w.anonymous && c.basic() {
+		config.ClientID, config.ClientSecret, config.AuthStyle = c.ID, c.Secret.Reveal(), oauth2.AuthStyleInHeader
 	}
-	rec := c.record()
-	_, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, client(rec)))
+	if !params.Has("grant_type") {
+		params["grant_type"] = nil // no token request: x/oauth2 would set one
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	// There is no transport to fall back on: http.DefaultTransport is not guarded.
+	rec := &recorder{next: c.HTTP.Transport, wording: w}
+	_, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, unredirected(rec)))
 	if rec.status == 0 {
 		return nil, noAnswer(rec, err)
 	}
-	return readToken(rec, c.now())
+	return rec, nil
 }
 
-// record has no transport to fall back on: http.DefaultTransport is not guarded.
-func (c *Client) record() *recorder {
-	return &recorder{next: c.HTTP.Transport}
-}
-
-// client never follows a redirect: 307 and 308 would send the secret to another host.
-func client(rec *recorder) *http.Client {
+// unredirected never follows a redirect: 307 and 308 would send the secret to another host.
+func unredirected(rec *recorder) *http.Client {
 	return &http.Client{Transport: rec, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
-}
-
-// authStyle is always pinned: auto-detection sends a request twice and spends what it holds.
-func (c *Client) authStyle() oauth2.AuthStyle {
-	if c.Authentication == Post || c.Authentication == None {
-		return oauth2.AuthStyleInParams
-	}
-	return oauth2.AuthStyleInHeader
-}
-
-func (c *Client) now() time.Time {
-	if c.Clock == nil {
-		return time.Now()
-	}
-	return c.Clock()
 }
 
 // noAnswer classifies a request that got no answer. err is what the HTTP client returned.
@@ -88,56 +72,60 @@ func noAnswer(rec *recorder, err error) error {
 	return &Error{Kind: Unreachable, Cause: "the provider could not be reached"}
 }
 
-// readToken returns the body of a token answer, or why there is none.
-func readToken(rec *recorder, now time.Time) (map[string]any, error) {
-	body := parseBody(rec.body)
-	success := rec.status >= 200 && rec.status <= 299
-	if success && text(body, "access_token") != "" {
-		return body, nil
+// askToken sends one token request and reads its answer. Of params the later ones win. It is detached
+// from the caller's cancellation: a request that has left must be heard out. asked are the scopes that
+// hold where the answer has none. A token beside an error has a new refresh token only.
+func (c *Client) askToken(ctx context.Context, address string, asked []string, params ...map[string]string) (*Token, error) {
+	values := url.Values{}
+	for _, set := range append([]map[string]string{c.TokenParams}, params...) {
+		for name, value := range set {
+			values.Set(name, value)
+		}
 	}
-	if success && (rec.err != nil || !namesError(body)) {
-		return nil, &Error{Kind: Ambiguous, Status: rec.status, Cause: "the answer holds no token that could be read"}
+	rec, err := c.send(context.WithoutCancel(ctx), address, values, c.Dialect.tokenWording())
+	if err != nil {
+		return nil, err
 	}
-	return nil, refusal(rec, body, now)
+	return c.readToken(rec, asked)
 }
 
-// refusal classifies an answer that says no, by the table of the design. The HTTP status of an
-// overloaded or failing provider outweighs the code: neither may end a grant.
-func refusal(rec *recorder, body map[string]any, now time.Time) *Error {
-	e := &Error{Status: rec.status, RetryAfter: rec.retryAfter(now)}
-	code := text(body, "error")
-	kind := kindOf(code)
-	if kind != 0 {
-		e.Code = code
+// ask sends a request that spends nothing to another endpoint than the token endpoint, and returns the
+// answer, which has to hold the field; empty: any success without an error will do. The error is an
+// *Error.
+func (c *Client) ask(ctx context.Context, address, field string, params url.Values, w wording) (map[string]any, error) {
+	if address == "" {
+		return nil, &Error{Kind: Misconfigured, Cause: "the provider has no such endpoint"}
 	}
+	rec, err := c.send(ctx, address, params, w)
+	if err != nil {
+		return nil, unspent(err)
+	}
+	body := rec.parsed()
+	if rec.success() && (field == "" && !namesError(body) || body[field] != nil) {
+		return body, nil
+	}
+	return nil, unspent(c.refusal(rec, text(body, "error"), text(body, "error_description")))
+}
+
+// unspent is an error of a request that spent nothing and that no person stands behind.
+func unspent(err error) error {
+	e, ok := errors.AsType[*Error](err)
 	switch {
-	case rec.status == http.StatusTooManyRequests:
-		e.Kind = Throttled
-	case rec.status >= 500, rec.status == http.StatusRequestTimeout, rec.status == http.StatusTooEarly:
+	case !ok:
+		return err
+	case e.Kind == Ambiguous && e.Status == 0:
 		e.Kind = Transient
-	case kind != 0:
-		e.Kind = kind
-	case rec.status == http.StatusForbidden:
-		e.Kind = Throttled
-	default:
+	case e.Kind == Ambiguous:
 		e.Kind = Unexpected
+	case e.Kind == Reauthorize:
+		e.Kind = Misconfigured
 	}
-	e.Cause = e.Kind.cause()
 	return e
 }
 
-func (k Kind) cause() string {
-	switch k {
-	case Transient:
-		return "the provider failed"
-	case Throttled:
-		return "the provider asked to wait"
-	case Reauthorize:
-		return "the provider ended the grant"
-	case ClientRejected:
-		return "the provider refused the client's credentials"
-	case Misconfigured:
-		return "the provider refused the request"
+func (c *Client) now() time.Time {
+	if c.Clock == nil {
+		return time.Now()
 	}
-	return "the provider's answer is not an OAuth answer"
+	return c.Clock()
 }

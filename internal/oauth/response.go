@@ -6,9 +6,15 @@ package oauth
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
+
+// The bounds of Response.Parameters.
+const maxParameters, maxParameterName, maxParameterValue = 16, 64, 1024
 
 // RandomBytes is the length of what Random returns before encoding.
 const RandomBytes = 32
@@ -27,7 +33,8 @@ type Response struct {
 	Code   Secret
 	Issuer string
 	Error  string
-	// Parameters are what else the provider sent, within bounds; nil where there is nothing.
+	// Parameters are what else came with it: at most 16, valid UTF-8, names of at most 64 bytes and
+	// values of at most 1024. Nil where there is nothing.
 	Parameters map[string]string
 }
 
@@ -49,7 +56,25 @@ func ParseResponse(query url.Values, code string) (Response, bool) {
 		Issuer: query.Get("iss"),
 		Error:  query.Get("error"),
 	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != code && isParameter(name, query[name]) && len(r.Parameters) < maxParameters {
+			if r.Parameters == nil {
+				r.Parameters = map[string]string{}
+			}
+			r.Parameters[name] = query.Get(name)
+		}
+	}
 	return r, r.Code.IsZero() != (r.Error == "")
+}
+
+// isParameter says whether a parameter that is not the protocol's is kept.
+func isParameter(name string, values []string) bool {
+	switch name {
+	case "", "code", "state", "iss":
+		return false
+	}
+	return !strings.HasPrefix(name, "error") && len(name) <= maxParameterName && utf8.ValidString(name) &&
+		len(values) == 1 && len(values[0]) <= maxParameterValue && utf8.ValidString(values[0])
 }
 
 // IsIssuer says whether a response with this iss parameter comes from the client's provider (RFC 9207

@@ -5,57 +5,56 @@ package oauth
 
 import (
 	"context"
-	"net/http"
+	"maps"
 	"net/url"
 	"strings"
 )
 
 // Revoke ends a token (RFC 7009): the refresh token where there is one, because with it most providers
-// end the access tokens as well. The error is an *Error, or ErrRevocationUnsupported where the provider
-// has no revocation endpoint.
+// end the access tokens as well, unless the dialect says otherwise. The address may hold {token} and
+// {client_id}. The error is an *Error, or ErrRevocationUnsupported where the provider has no revocation
+// endpoint.
 func (c *Client) Revoke(ctx context.Context, held *Token) error {
-	token, hint := held.RefreshToken, "refresh_token"
-	if token.IsZero() {
-		token, hint = held.AccessToken, "access_token"
-	}
 	if c.Endpoints.Revocation == "" {
 		return ErrRevocationUnsupported
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	rec := c.record()
-	req, err := c.revocationRequest(ctx, token, hint)
-	if err == nil {
-		var resp *http.Response
-		if resp, err = client(rec).Do(req); err == nil {
-			_ = resp.Body.Close()
+	token, hint := held.RefreshToken, "refresh_token"
+	if token.IsZero() || c.Dialect.Revocation.AccessToken && !held.AccessToken.IsZero() {
+		token, hint = held.AccessToken, "access_token"
+	}
+	if token.IsZero() {
+		return &Error{Kind: NoRefreshToken, Cause: "no token is held"}
+	}
+	address, told := c.revocationAddress(token)
+	rules := c.Dialect.Revocation
+	w := wording{method: rules.Method, json: rules.JSON, headers: rules.Headers, names: rules.Names}
+	switch rules.Authentication {
+	case "Bearer": // RFC 6750 section 2: a token is sent in one way only
+		w.anonymous, told, w.headers = true, true, maps.Clone(rules.Headers)
+		if w.headers == nil {
+			w.headers = map[string]string{}
 		}
+		w.headers["Authorization"] = "Bearer " + token.Reveal()
+	case "None":
+		w.anonymous = true
 	}
-	switch {
-	case rec.status == 0:
-		return unspent(noAnswer(rec, err))
-	case rec.status >= 200 && rec.status <= 299:
-		return nil
+	params := url.Values{}
+	if !told {
+		params = url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}}
 	}
-	return refusal(rec, parseBody(rec.body), c.now())
+	_, err := c.ask(ctx, address, "", params, w)
+	return err
 }
 
-func (c *Client) revocationRequest(ctx context.Context, token Secret, hint string) (*http.Request, error) {
-	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}}
-	basic := c.Authentication != Post && c.Authentication != None
-	if !basic {
-		form.Set("client_id", c.ID)
-		if !c.Secret.IsZero() {
-			form.Set("client_secret", c.Secret.Reveal())
-		}
+// revocationAddress fills the endpoint's address and says whether it holds the token then.
+func (c *Client) revocationAddress(token Secret) (address string, told bool) {
+	fill := func(part string, escape func(string) string) string {
+		return strings.NewReplacer("{token}", escape(token.Reveal()), "{client_id}", escape(c.ID)).Replace(part)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoints.Revocation, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
+	path, query, found := strings.Cut(c.Endpoints.Revocation, "?")
+	address = fill(path, url.PathEscape)
+	if found {
+		address += "?" + fill(query, url.QueryEscape)
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if basic { // RFC 6749 section 2.3.1: both are form-encoded first
-		req.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret.Reveal()))
-	}
-	return req, nil
+	return address, strings.Contains(c.Endpoints.Revocation, "{token}")
 }

@@ -30,11 +30,26 @@ type Schedule struct {
 	Seed string
 }
 
-// DueAt is when a token is to be renewed; zero when it never expires. That is the expiry less the
-// larger of 20 % of its life and 5 minutes, but at most half of its life; then up to a tenth of that
-// margin earlier, fixed by the seed.
+// DueAt is when a token is to be renewed; zero when it never has to be: the earlier of what its expiry
+// and what its refresh token ask for, and at least 5 s after it was obtained.
 func DueAt(t *Token, s Schedule) time.Time {
-	if t == nil || t.Expiry.IsZero() {
+	if t == nil {
+		return time.Time{}
+	}
+	due := s.beforeExpiry(t)
+	if idle := s.beforeIdle(t); due.IsZero() || !idle.IsZero() && idle.Before(due) {
+		due = idle
+	}
+	if first := t.Obtained.Add(minAge); !due.IsZero() && due.Before(first) {
+		return first
+	}
+	return due
+}
+
+// beforeExpiry is the expiry less the larger of 20 % of the life and 5 minutes, but at most half of the
+// life; then up to a tenth of that margin earlier, fixed by the seed.
+func (s Schedule) beforeExpiry(t *Token) time.Time {
+	if t.Expiry.IsZero() {
 		return time.Time{}
 	}
 	life := max(t.Expiry.Sub(t.Obtained), 0)
@@ -47,17 +62,42 @@ func DueAt(t *Token, s Schedule) time.Time {
 	if s.Earliest > 0 {
 		margin = min(margin, s.Earliest)
 	}
-	due, first := t.Expiry.Add(-margin), t.Obtained.Add(minAge)
-	if due.Before(first) {
-		return first
+	return t.Expiry.Add(-margin)
+}
+
+// beforeIdle keeps a refresh token alive: three quarters of the time for which it may stay unused, less
+// up to a tenth fixed by the seed. Zero where nothing is known of that, or too little time is left.
+func (s Schedule) beforeIdle(t *Token) time.Time {
+	idle := s.IdleTimeout
+	if left := t.RefreshTokenExpiry.Sub(t.Obtained); left > minAge && (idle <= 0 || left < idle) {
+		idle = left
+	}
+	if idle <= 0 {
+		return time.Time{}
+	}
+	wait := idle / 4 * 3
+	due := t.Obtained.Add(wait - time.Duration(fraction(s.Seed)*float64(wait)/10))
+	if refused := t.Expiry.Add(-s.Earliest); s.Earliest > 0 && !t.Expiry.IsZero() && due.Before(refused) {
+		return refused
 	}
 	return due
 }
 
 // GrantEnds is when a grant ends however often it is renewed; zero where that is not known. due is when
-// the token is renewed next, zero when it never is.
+// the token is renewed next, zero when it never is: the end of a refresh token that is replaced before
+// is no end of the grant.
 func (c *Client) GrantEnds(t *Token, authorizedAt, due time.Time) time.Time {
-	return time.Time{}
+	ends := t.RefreshTokenExpiry
+	if c.Rotation == Rotating && !due.IsZero() && due.Before(ends) {
+		ends = time.Time{}
+	}
+	if c.AbsoluteLifetime <= 0 || authorizedAt.IsZero() {
+		return ends
+	}
+	if absolute := authorizedAt.Add(c.AbsoluteLifetime); ends.IsZero() || absolute.Before(ends) {
+		ends = absolute
+	}
+	return ends
 }
 
 // Backoff is how long to wait after so many failures in a row: 5 s, doubling to 5 min, within 10 %
