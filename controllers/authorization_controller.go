@@ -26,8 +26,8 @@ import (
 const settlers = 32
 
 // AuthorizationReconciler answers kubectl oauth: it admits OAuthAuthorizations, settles those whose
-// response comes by kubectl oauth (redirect Loopback), and removes all whose time is over. Browsers
-// are answered by the callback server.
+// response comes by kubectl oauth (redirect Loopback) or is polled for (method Device), and removes all
+// whose time is over. Browsers are answered by the callback server.
 type AuthorizationReconciler struct {
 	Client   client.Client
 	Attempts *connect.Attempts
@@ -36,6 +36,7 @@ type AuthorizationReconciler struct {
 	Clock     clock.PassiveClock
 
 	turns turns
+	polls polls
 }
 
 // Reconcile takes one attempt one step further, or comes back when it has to be deleted.
@@ -53,6 +54,8 @@ func (r *AuthorizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	case attempt.DeletionTimestamp != nil, connect.Completed(attempt):
 	case status.ClaimedAt != nil:
 		left, err = r.interrupted(ctx, attempt, left)
+	case attempt.Spec.Method == v1alpha1.PairingDevice:
+		left, err = r.device(ctx, attempt, left)
 	case status.ExpiresAt == nil && byPlugin(attempt):
 		left, err = r.inTurn(ctx, attempt, left, r.admit)
 	case attempt.Spec.Response != nil:
@@ -80,6 +83,9 @@ func (r *AuthorizationReconciler) timeLeft(attempt *v1alpha1.OAuthAuthorization)
 	if attempt.Status.ExpiresAt != nil {
 		end = attempt.Status.ExpiresAt.Time
 	}
+	if attempt.Spec.Method == v1alpha1.PairingDevice {
+		end = end.Add(toldFor)
+	}
 	return end.Sub(r.Clock.Now())
 }
 
@@ -101,7 +107,7 @@ func (r *AuthorizationReconciler) admit(ctx context.Context, attempt *v1alpha1.O
 		}
 		return r.Attempts.Admit(ctx, attempt, start, nil)
 	}
-	flow, address, err := r.Attempts.Start(target, attempt)
+	flow, address, err := r.Attempts.Start(ctx, target, attempt)
 	if err != nil {
 		return r.refuse(ctx, attempt, err)
 	}
@@ -130,9 +136,10 @@ func (r *AuthorizationReconciler) settle(ctx context.Context, attempt *v1alpha1.
 		return r.refuse(ctx, attempt, connect.Refuse(connect.BadResponse))
 	}
 	arrival, err := r.Attempts.Verify(ctx, flow, oauth.Response{
-		Code:   oauth.NewSecret(attempt.Spec.Response.Code),
-		Issuer: attempt.Spec.Response.Issuer,
-		Error:  attempt.Spec.Response.Error,
+		Code:       oauth.NewSecret(attempt.Spec.Response.Code),
+		Issuer:     attempt.Spec.Response.Issuer,
+		Error:      attempt.Spec.Response.Error,
+		Parameters: attempt.Spec.Response.Parameters,
 	})
 	if err != nil {
 		return r.refuse(ctx, attempt, err)

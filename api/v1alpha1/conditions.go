@@ -152,6 +152,8 @@ const (
 	ReasonAccountNotExpected = "AccountNotExpected"
 	// ReasonResponseRefused means that the response does not belong to the attempt.
 	ReasonResponseRefused = "ResponseRefused"
+	// ReasonCodeExpired means that nobody typed the user code in before it ran out.
+	ReasonCodeExpired = "CodeExpired"
 	// ReasonExchangeFailed means that the provider refused the authorization code or could not be asked.
 	ReasonExchangeFailed = "ExchangeFailed"
 )

@@ -13,16 +13,18 @@ import (
 
 // callback ends an authorization request.
 func (s *Server) callback(ctx context.Context, v *visit) (*answer, error) {
-	response, ok := oauth.ParseResponse(v.URL.Query(), "")
-	if !ok || !ofOurs(response.State) {
+	query := v.URL.Query()
+	state := oauth.NewSecret(query.Get("state"))
+	if len(query["state"]) != 1 || !ofOurs(state) {
 		return nil, connect.Refuse(connect.BadResponse)
 	}
-	f, ok := s.flow(ctx, v, flowID(response.State.Reveal()))
+	f, ok := s.flow(ctx, v, flowID(state.Reveal()))
 	if !ok {
 		return nil, connect.Refuse(unknownFlow)
 	}
 	v.about = f.Key()
-	if !response.State.Equal(oauth.NewSecret(f.State)) || f.Path != v.URL.Path {
+	response, ok := oauth.ParseResponse(query, f.Code)
+	if !ok || !response.State.Equal(oauth.NewSecret(f.State)) || f.Path != v.URL.Path {
 		return nil, connect.Refuse(connect.BadResponse)
 	}
 	arrival, err := s.Verify(ctx, f, response)

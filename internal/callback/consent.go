@@ -88,7 +88,7 @@ func (v *visit) agreed(t *connect.Target) error {
 // sendToProvider starts the authorization request of an attempt: state, verifier and nonce go into
 // a cookie of this browser, only the state's hash is noted.
 func (s *Server) sendToProvider(ctx context.Context, v *visit, t *connect.Target, attempt *v1alpha1.OAuthAuthorization) (*answer, error) {
-	f, address, err := s.Start(t, attempt)
+	f, address, err := s.Start(ctx, t, attempt)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,12 @@ func (s *Server) resultAnswer(r *connect.Result, about types.NamespacedName) *an
 	case r.Account != "":
 		a.addFact("Account", r.Account)
 	}
+	if r.Cause != "" {
+		a.addFact("Cause", r.Cause)
+	}
+	if r.Next != "" {
+		a.addFact("What helps", r.Next)
+	}
 	return a
 }
 

@@ -276,7 +276,7 @@ func TestOverHTTPSCookiesBelongToThisHostAlone(t *testing.T) {
 func TestEveryNoticeHasItsWords(t *testing.T) {
 	fallback := wordsOf(connect.Unavailable)
 	all := []notice{
-		mayNotConnect, signInBroken, signInDown, signInDenied, signInRefused, signInTooManyGroups, noAttempt, otherBrowser, connect.PluginNeeded, connect.AccountNotExpected, connect.AccountUnknown, connect.ExchangeRefused,
+		mayNotConnect, signInBroken, signInDown, signInDenied, signInRefused, signInTooManyGroups, noAttempt, otherBrowser, connect.PluginNeeded, connect.DeviceNeeded, connect.AccountNotExpected, connect.AccountUnknown, connect.ExchangeRefused,
 		noTicket, pageNotFound, methodNotAllowed, tooManyRequests, requestTooLarge, crossOrigin, connect.ConnectionGone,
 		connect.ConnectionSuspended, connect.NoPersonNeeded, connect.NotReady, connect.BadResponse, unknownFlow, connect.FlowExpired, connect.ClientChanged, connect.WrongIssuer,
 		connect.AlreadyUsed, connect.Denied, connect.ProviderFailed, connect.RequestRefused, connect.CodeRefused, connect.ClientRefused, connect.ExchangeFailed, connect.AddressBlocked,

@@ -65,7 +65,7 @@ func wordsOf(n notice) words {
 	case connect.BadResponse, unknownFlow, noAttempt, otherBrowser, connect.FlowExpired, connect.ClientChanged, connect.WrongIssuer, connect.AlreadyUsed:
 		return arrivalWords(n)
 	case noTicket, connect.ConnectionGone, connect.ConnectionSuspended, connect.NoPersonNeeded, connect.NotReady,
-		connect.PluginNeeded, connect.MethodNotAllowed:
+		connect.PluginNeeded, connect.DeviceNeeded, connect.MethodNotAllowed:
 		return startWords(n)
 	case mayNotConnect, signInBroken, signInDown, signInDenied, signInRefused, signInTooManyGroups:
 		return signInWords(n)
@@ -165,7 +165,10 @@ func startWords(n notice) words {
 			"Its owner has set spec.suspend. An account can be connected once that is lifted."}, look}
 	case connect.NoPersonNeeded:
 		return words{http.StatusConflict, "plain", "This connection needs no person", []string{
-			"Its client acts for itself (grant ClientCredentials)."}, look}
+			"Its client acts for itself."}, look}
+	case connect.DeviceNeeded:
+		return words{http.StatusConflict, "plain", "This connection is connected in another way", []string{
+			"kubectl oauth shows a code, and the provider's page where to type it in."}, startAgain}
 	case connect.PluginNeeded, connect.MethodNotAllowed:
 		return words{http.StatusConflict, "plain", "This connection is connected in another way", []string{
 			"Its provider sends people back to kubectl oauth on their own machine, and nowhere else."}, startAgain}

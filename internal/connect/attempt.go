@@ -131,6 +131,9 @@ func (a *Attempts) Complete(ctx context.Context, attempt *v1alpha1.OAuthAuthoriz
 			if attempt.UID != uid {
 				return nil // it is gone, and its name is another's
 			}
+			if Completed(attempt) && !r.Verdict.good() {
+				return nil // another process knew better
+			}
 		}
 		first = false
 		attempt.Status.Account = ""

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
@@ -34,6 +35,8 @@ type Flow struct {
 	RedirectURI string    `json:"redirect"`
 	Fingerprint string    `json:"fp"`
 	Expires     time.Time `json:"exp"`
+	// Code is the parameter of the response that holds the code; empty means code.
+	Code string `json:"code,omitempty"`
 }
 
 // Key is the connection's.
@@ -41,9 +44,10 @@ func (f *Flow) Key() types.NamespacedName {
 	return types.NamespacedName{Namespace: f.Namespace, Name: f.Connection}
 }
 
-// Start makes the authorization request of an attempt and the address that carries it. Note makes it
-// the attempt's one.
-func (a *Attempts) Start(t *Target, attempt *v1alpha1.OAuthAuthorization) (*Flow, string, error) {
+// Start makes the authorization request of an attempt and the address that carries it, which the
+// provider is told before where it wants to be (RFC 9126). Note makes it the attempt's one. It fails
+// with a *Refusal.
+func (a *Attempts) Start(ctx context.Context, t *Target, attempt *v1alpha1.OAuthAuthorization) (*Flow, string, error) {
 	f := &Flow{
 		Namespace:     t.Connection.Namespace,
 		Attempt:       attempt.Name,
@@ -57,18 +61,39 @@ func (a *Attempts) Start(t *Target, attempt *v1alpha1.OAuthAuthorization) (*Flow
 		RedirectURI:   t.Client.RedirectURI,
 		Fingerprint:   t.Client.Fingerprint,
 		Expires:       a.expiry(attempt),
+		Code:          t.Client.Dialect.Code,
 	}
-	state := f.State
 	if t.Loopback() {
-		state, f.RedirectURI = "", loopbackURI(attempt.Spec.Loopback, f.Path)
+		f.RedirectURI = loopbackURI(attempt.Spec.Loopback, f.Path)
 	}
 	client := t.Client.Client
 	client.RedirectURI = f.RedirectURI
-	address := client.AuthorizationURL(state, f.Verifier, f.Nonce)
+	address, err := f.address(ctx, &client, t)
+	if err != nil {
+		return nil, "", err
+	}
 	if address == "" || f.Path == "" {
 		return nil, "", Refuse(NotReady)
 	}
 	return f, address, nil
+}
+
+// address lacks the state where kubectl oauth adds one of its own; such a request cannot be pushed.
+func (f *Flow) address(ctx context.Context, client *oauth.Client, t *Target) (string, error) {
+	switch {
+	case t.Loopback() && f.Code != "":
+		return "", RefuseFor(NotReady, &provider.Error{Reason: v1alpha1.ReasonClientInvalid,
+			Message: "spec.redirect: the provider returns the code as " + f.Code + ", which kubectl oauth does not look for; use Hosted"})
+	case t.Loopback():
+		return client.AuthorizationURL("", f.Verifier, f.Nonce), nil
+	case client.Endpoints.PushedAuthorizationRequest == "":
+		return client.AuthorizationURL(f.State, f.Verifier, f.Nonce), nil
+	}
+	address, err := client.Authorize(ctx, f.State, f.Verifier, f.Nonce)
+	if err != nil {
+		return "", refuseBy(client, err)
+	}
+	return address, nil
 }
 
 // expiry is when the attempt ends, whichever step it is at.
@@ -86,8 +111,10 @@ func loopbackURI(l *v1alpha1.Loopback, path string) string {
 }
 
 // SealFlow seals a flow for one subject, which OpenFlow has to be told again.
-func (a *Attempts) SealFlow(f *Flow, subject string) (string, error) {
-	plain, err := json.Marshal(f)
+func (a *Attempts) SealFlow(f *Flow, subject string) (string, error) { return a.sealed(f, subject) }
+
+func (a *Attempts) sealed(flow any, subject string) (string, error) {
+	plain, err := json.Marshal(flow)
 	if err != nil {
 		return "", err
 	}

@@ -16,6 +16,9 @@ type Modes struct {
 	Pairing bool
 	// PairingCode lets people type a code, which a browser elsewhere shows, into kubectl oauth.
 	PairingCode bool
+	// Device lets people type a code of the provider into the provider's page, with connections whose
+	// grant is DeviceCode. There is no other way for those.
+	Device bool
 	// SignIn lets people sign in to the operator's pages.
 	SignIn bool
 	// Link is the lifetime of start addresses that let in whoever holds one; zero: there are none.
@@ -29,6 +32,8 @@ func (m Modes) Allows(method v1alpha1.PairingMethod) bool {
 		return m.Pairing
 	case v1alpha1.PairingCode:
 		return m.PairingCode
+	case v1alpha1.PairingDevice:
+		return m.Device
 	case v1alpha1.PairingSignIn:
 		return m.SignIn
 	case v1alpha1.PairingLink:

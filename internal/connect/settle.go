@@ -5,7 +5,6 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
-	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
 // SettleTimeout bounds what follows verification: claim, exchange (30 s), the account's name (10 s),
@@ -75,58 +73,25 @@ func (a *Attempts) finish(ctx context.Context, arrival *Arrival) *Result {
 	if arrival.Error != "" {
 		return &Result{Verdict: providerSaid(arrival.Error)}
 	}
-	client := arrival.Target.Client.Client
+	logger := log.FromContext(ctx).WithValues("connection", arrival.Flow.Key())
+	resolved := arrival.Target.Client
+	// Some providers say in the redirect where the code is taken.
+	metadata, _ := resolved.Metadata(ctx, &oauth.Token{}, arrival.Parameters, nil)
+	client, err := resolved.For(metadata)
+	if err != nil {
+		logger.Error(err, "filling in the provider's endpoints")
+		return &Result{Verdict: NotReady, Detail: (&Refusal{Verdict: NotReady, Cause: err}).Detail()}
+	}
 	client.RedirectURI = arrival.Flow.RedirectURI
 	token, err := client.Exchange(ctx, arrival.Code, oauth.NewSecret(arrival.Flow.Verifier))
 	if err != nil {
-		log.FromContext(ctx).Error(err, "exchanging a code", "connection", arrival.Flow.Key())
-		return &Result{Verdict: exchangeVerdict(err)}
+		logger.Error(err, "exchanging a code")
+		return refusedBy(client, err)
 	}
-	if err := client.CheckIDToken(token, arrival.Flow.Nonce); err != nil {
-		log.FromContext(ctx).Error(err, "checking an ID token", "connection", arrival.Flow.Key())
-		return &Result{Verdict: ForeignToken}
-	}
-	account, err := arrival.Target.Client.Account(ctx, token, nil)
-	if err != nil {
-		log.FromContext(ctx).Error(err, "asking for the account's name; it stays unknown", "connection", arrival.Flow.Key())
-	}
-	switch expected := arrival.Target.Connection.Spec.ExpectedAccount; {
-	case expected != "" && account == "":
-		return &Result{Verdict: AccountUnknown}
-	case expected != "" && account != expected:
-		// The token is dropped, not revoked: at some providers that would end every grant of this
-		// account to this client, which another connection may live on.
-		return &Result{Verdict: AccountNotExpected, Account: account, Expected: expected}
-	}
-	return a.save(ctx, arrival, token, account)
-}
-
-// save hands the token to the store, which keeps it whatever happens to the API server.
-func (a *Attempts) save(ctx context.Context, arrival *Arrival, token *oauth.Token, account string) *Result {
-	logger := log.FromContext(ctx).WithValues("connection", arrival.Flow.Key())
-	conn, client := arrival.Target.Connection, arrival.Target.Client
-	_, err := a.Store.Replace(ctx, tokenstore.Key{Namespace: conn.Namespace, Name: conn.Name, UID: conn.UID}, &tokenstore.Record{
-		Fingerprint:     client.Fingerprint,
-		Grant:           string(conn.Spec.Grant),
-		Token:           *token,
-		Account:         account,
-		RequestedScopes: client.Scopes,
-		AuthorizedAt:    a.Clock.Now(),
-		Authorization:   types.UID(arrival.Flow.AttemptUID),
+	return a.accept(ctx, &grant{
+		target: arrival.Target, attempt: types.UID(arrival.Flow.AttemptUID), token: token,
+		nonce: arrival.Flow.Nonce, callback: arrival.Parameters,
 	})
-	switch {
-	case err == nil:
-		return &Result{Verdict: Connected, Account: account}
-	case errors.Is(err, tokenstore.ErrUnsaved):
-		logger.Error(err, "an account was connected and its token is being saved")
-		return &Result{Verdict: ConnectedUnsaved, Account: account}
-	case errors.Is(err, tokenstore.ErrConflict):
-		return &Result{Verdict: Superseded}
-	case errors.Is(err, tokenstore.ErrNotFound):
-		return &Result{Verdict: ConnectionGone}
-	}
-	logger.Error(err, "saving a token")
-	return &Result{Verdict: NotSaved}
 }
 
 // announce tells the connection's readers.

@@ -44,9 +44,19 @@ type Target struct {
 	Client     *provider.Resolved
 }
 
-// Target finds a connection with its provider and client. uid, where it is not empty, tells the
-// connection from an earlier or later one of the same name. It fails with a *Refusal.
+// Target finds a connection that a browser can be sent to the provider for, with its provider and
+// client. uid, where it is not empty, tells the connection from an earlier or later one of the same name.
+// It fails with a *Refusal.
 func (a *Attempts) Target(ctx context.Context, key types.NamespacedName, uid types.UID) (*Target, error) {
+	return a.target(ctx, key, uid, v1alpha1.GrantAuthorizationCode)
+}
+
+// DeviceTarget is Target for connections whose provider has a page for codes.
+func (a *Attempts) DeviceTarget(ctx context.Context, key types.NamespacedName, uid types.UID) (*Target, error) {
+	return a.target(ctx, key, uid, v1alpha1.GrantDeviceCode)
+}
+
+func (a *Attempts) target(ctx context.Context, key types.NamespacedName, uid types.UID, grant v1alpha1.GrantType) (*Target, error) {
 	conn := &v1alpha1.OAuthConnection{}
 	err := a.Connections.Get(ctx, key, conn)
 	switch {
@@ -56,8 +66,12 @@ func (a *Attempts) Target(ctx context.Context, key types.NamespacedName, uid typ
 		return nil, RefuseFor(Unavailable, err)
 	case conn.Spec.Suspend:
 		return nil, Refuse(ConnectionSuspended)
-	case conn.Spec.Grant != v1alpha1.GrantAuthorizationCode:
+	case !conn.Spec.Grant.NeedsPerson():
 		return nil, Refuse(NoPersonNeeded)
+	case conn.Spec.Grant != grant && grant == v1alpha1.GrantDeviceCode:
+		return nil, Refuse(BrowserNeeded)
+	case conn.Spec.Grant != grant:
+		return nil, Refuse(DeviceNeeded)
 	}
 	resolved, err := a.Resolver.Connection(ctx, conn)
 	if err != nil {

@@ -5,6 +5,7 @@ package connect
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
@@ -22,7 +23,10 @@ const (
 	NotReady            Verdict = "notReady"
 	MethodNotAllowed    Verdict = "methodNotAllowed"
 	// PluginNeeded means that the provider sends people back to kubectl oauth, and nowhere else.
-	PluginNeeded  Verdict = "pluginNeeded"
+	PluginNeeded Verdict = "pluginNeeded"
+	// DeviceNeeded and BrowserNeeded mean that the connection has the other one of two grants.
+	DeviceNeeded  Verdict = "deviceNeeded"
+	BrowserNeeded Verdict = "browserNeeded"
 	BadResponse   Verdict = "badResponse"
 	FlowExpired   Verdict = "flowExpired"
 	ClientChanged Verdict = "clientChanged"
@@ -48,6 +52,7 @@ const (
 	ForeignToken       Verdict = "foreignToken"
 	AccountNotExpected Verdict = "accountNotExpected"
 	AccountUnknown     Verdict = "accountUnknown"
+	CodeExpired        Verdict = "codeExpired"
 	NotSaved           Verdict = "notSaved"
 	Interrupted        Verdict = "interrupted"
 )
@@ -68,12 +73,14 @@ func (v Verdict) reason() string {
 		return v1alpha1.ReasonNoPersonNeeded
 	case NotReady:
 		return v1alpha1.ReasonConnectionNotReady
-	case MethodNotAllowed, PluginNeeded:
+	case MethodNotAllowed, PluginNeeded, DeviceNeeded, BrowserNeeded:
 		return v1alpha1.ReasonMethodNotAllowed
 	case Denied, ProviderFailed, RequestRefused:
 		return v1alpha1.ReasonDenied
 	case AccountNotExpected, AccountUnknown:
 		return v1alpha1.ReasonAccountNotExpected
+	case CodeExpired:
+		return v1alpha1.ReasonCodeExpired
 	case BadResponse, FlowExpired, ClientChanged, WrongIssuer, AlreadyUsed:
 		return v1alpha1.ReasonResponseRefused
 	}
@@ -89,6 +96,8 @@ func (v Verdict) Sentence() string {
 		NotReady:            "this connection is not ready to be connected",
 		MethodNotAllowed:    "the platform team has not switched on this way of connecting",
 		PluginNeeded:        "the provider sends people back to kubectl oauth on their own machine: connect with it, without --code",
+		DeviceNeeded:        "this connection is connected by a code that is typed in at the provider (grant DeviceCode): use kubectl oauth connect",
+		BrowserNeeded:       "this connection is connected in a browser that the provider sends back (grant AuthorizationCode): use kubectl oauth connect",
 		BadResponse:         "the response is not what a provider sends back",
 		FlowExpired:         "connecting took longer than ten minutes",
 		ClientChanged:       "the connection's provider or client was changed meanwhile",
@@ -109,6 +118,7 @@ func (v Verdict) Sentence() string {
 		ForeignToken:        "the provider's answer belongs to another request",
 		AccountNotExpected:  "another account consented than spec.expectedAccount says",
 		AccountUnknown:      "the provider did not say which account consented, and spec.expectedAccount asks for one",
+		CodeExpired:         "nobody typed the code in before it ran out",
 		NotSaved:            "the token could not be saved",
 		Interrupted:         "the operator was interrupted; start again",
 	}[v]
@@ -119,6 +129,8 @@ type Refusal struct {
 	Verdict Verdict
 	// Cause is for the log. People may see it only where Detail shows it.
 	Cause error
+	// words take the place of the verdict's sentence where they are set.
+	words string
 }
 
 // Error implements error.
@@ -129,6 +141,9 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 
 // Detail is the sentence, and what the connection's condition says where that is the cause.
 func (r *Refusal) Detail() string {
+	if r.words != "" {
+		return r.words
+	}
 	if e, ok := errors.AsType[*provider.Error](r.Cause); ok && r.Verdict == NotReady {
 		return r.Verdict.Sentence() + ": " + e.Message
 	}
@@ -141,11 +156,20 @@ func Refuse(v Verdict) error { return &Refusal{Verdict: v} }
 // RefuseFor makes a Refusal with a cause for the log.
 func RefuseFor(v Verdict, cause error) error { return &Refusal{Verdict: v, Cause: cause} }
 
+// refuseBy is the refusal for a request to the provider that failed.
+func refuseBy(c *oauth.Client, err error) error {
+	result := refusedBy(c, err)
+	return &Refusal{Verdict: result.Verdict, Cause: err, words: result.message()}
+}
+
 // Result is how an attempt ended.
 type Result struct {
 	Verdict Verdict
 	// Account that was connected, or that consented in place of Expected.
 	Account, Expected string
+	// Cause and Next are the words of the provider's description for what it refused; empty where it has
+	// none.
+	Cause, Next string
 	// Detail takes the place of the verdict's sentence where it is set.
 	Detail string
 }
@@ -158,7 +182,23 @@ func (r *Result) message() string {
 	case r.Verdict == AccountNotExpected:
 		return "account " + r.Account + " consented, and spec.expectedAccount is " + r.Expected
 	}
-	return r.Verdict.Sentence()
+	sentence := r.Verdict.Sentence()
+	if r.Cause != "" {
+		sentence, _, _ = strings.Cut(sentence, ": ") // the description knows it better
+	}
+	return InPlainWords(sentence, r.Cause, r.Next)
+}
+
+// InPlainWords adds to a sentence what the provider's description says of a refusal: what happened, and
+// what to do. Both may be empty.
+func InPlainWords(sentence, cause, next string) string {
+	if cause != "" {
+		sentence += ": " + cause
+	}
+	if next != "" {
+		sentence += "; " + next
+	}
+	return sentence
 }
 
 // providerSaid is the verdict for an error code of an authorization response (RFC 6749 section
@@ -172,6 +212,17 @@ func providerSaid(code string) Verdict {
 		return RequestRefused
 	}
 	return ProviderFailed
+}
+
+// refusedBy is the result of a token request that failed, in the words of the provider's description
+// where it has some.
+func refusedBy(c *oauth.Client, err error) *Result {
+	r := &Result{Verdict: exchangeVerdict(err)}
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		rule, _ := c.Explain(e.Code)
+		r.Cause, r.Next = rule.Cause, rule.Next
+	}
+	return r
 }
 
 // exchangeVerdict is that of an error of the token endpoint.

@@ -44,6 +44,9 @@ const (
 	ConnectionAnnotation = "oauth-operator.dev/connection"
 	// AuthorizationAnnotation is the UID of the consent. It changes exactly when another consent is stored.
 	AuthorizationAnnotation = "oauth-operator.dev/authorization"
+	// IDTokenAnnotation is there where the ID token that came with the grant is not the provider's for
+	// this client, which is found out after the consent is stored.
+	IDTokenAnnotation = "oauth-operator.dev/id-token"
 
 	dataKey      = "record"
 	fieldManager = "oauth-operator"
@@ -185,6 +188,9 @@ func (s *Store) secret(key Key, r *Record) (*corev1.Secret, error) {
 	meta.Annotations = map[string]string{
 		ConnectionAnnotation:    key.Namespace + "/" + key.Name,
 		AuthorizationAnnotation: string(r.Authorization),
+	}
+	if r.IDTokenCause != "" {
+		meta.Annotations[IDTokenAnnotation] = "invalid"
 	}
 	return &corev1.Secret{ObjectMeta: meta, Type: RecordType, Data: map[string][]byte{dataKey: sealed}}, nil
 }
