@@ -59,6 +59,7 @@ screenshots: control-plane ## Make the pictures of docs/pages.md; needs Chromium
 .PHONY: test second-opinion lint verify bench
 test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
 	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
+	cd examples && $(GO) test $(TESTFLAGS) ./...
 
 second-opinion: hack/secondopinion/node_modules/.package-lock.json ## Install another OpenID provider, node's, for more of the tests; needs node and npm.
 
@@ -72,6 +73,7 @@ lint: tool-golangci-lint ## Lint, with the import rules.
 verify: lint tool-helm control-plane ## Fail on drift of generated files, on lint, and on objects that the API server refuses.
 	@$(MAKE) --no-print-directory generate manifests
 	$(GO) mod tidy -diff
+	cd examples && $(GO) mod tidy -diff && $(GO) vet ./...
 	git diff --exit-code -- api config charts docs
 	$(GO) run ./hack/verify
 

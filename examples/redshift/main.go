@@ -102,8 +102,8 @@ func (o options) pool() (*pgxpool.Config, error) {
 		if o.namespace != "" {
 			params["identity_namespace"] = o.namespace
 		}
-		// Redshift does not know PostgreSQL's newer protocol features.
-		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+		// No prepared statement outlives its query: they count against Redshift's session.
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
 	return config, nil
 }

@@ -40,6 +40,7 @@ func stories() []story {
 		{name: "CtrlCLeavesNothingBehindAtAnyMoment", tell: interruptsLeaveNothing},
 		{name: "ALeaderThatDiesDuringAConsentIsNotMissed", tell: leaderDiesDuringConsent},
 		{name: "TenThousandStartsByStrangersCostNothing", tell: floodCostsNothing},
+		{name: "TheExamplesFollowTheTokenIntoRealServers", tell: examplesFollowTheToken},
 		{name: "AnOutageOfTheAPIServerLosesNoAnswerOfTheProvider", tell: outageLosesNothing},
 	}
 }
