@@ -48,6 +48,8 @@ type Entry struct {
 	Grants []v1alpha1.GrantType `json:"grants,omitempty"`
 	// ExampleScopes are for the example on the provider's page.
 	ExampleScopes []v1alpha1.Scope `json:"exampleScopes,omitempty"`
+	// ErrorsOf names an entry of the same provider, whose errors are this entry's too, after its own.
+	ErrorsOf string `json:"errorsOf,omitempty"`
 	// Spec describes the provider.
 	Spec v1alpha1.ProviderSpec `json:"spec"`
 }
