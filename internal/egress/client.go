@@ -43,7 +43,9 @@ const (
 	// Many connections share a few providers, so idle connections are kept per host for all workers.
 	idlePerHost = 64
 	idleTotal   = 512
-	idleTimeout = 90 * time.Second
+	// certifiedIdle is for clients with a certificate, of which there are many.
+	certifiedIdle = 4
+	idleTimeout   = 90 * time.Second
 
 	// HTTP/2 receives ahead of the reader. These windows (bytes) bound what an answer that nobody
 	// reads to its end can occupy; the library's own are 4 MiB and 1 GiB.
@@ -70,9 +72,23 @@ type Policy struct {
 // NewClient returns the client for the policy: safe for concurrent use, to be made once and shared, as
 // it pools connections. Its errors satisfy errors.As for *BlockedError where the policy refused, and
 // reading a longer body than 64 KiB fails with ErrTooLarge. A redirect is returned as the answer it is.
-func NewClient(p Policy) *http.Client {
+func NewClient(p Policy) *http.Client { return client(p, transport(p)) }
+
+// NewClientWith is NewClient for servers that know a client by its certificate (RFC 8705). It shows the
+// certificate to every server that asks for one, whatever authorities that server names: it is one of
+// few clients, made for one provider.
+func NewClientWith(p Policy, certificate tls.Certificate) *http.Client {
+	t := transport(p)
+	t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return &certificate, nil
+	}
+	t.MaxIdleConnsPerHost, t.MaxIdleConns = certifiedIdle, certifiedIdle
+	return client(p, t)
+}
+
+func client(p Policy, t *http.Transport) *http.Client {
 	return &http.Client{
-		Transport: &guard{policy: p, next: transport(p)},
+		Transport: &guard{policy: p, next: t},
 		Timeout:   overallTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse

@@ -4,13 +4,11 @@
 package provider
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,31 +17,33 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
+const none = "None"
+
 // server makes the provider's half of an oauth.Client. What was written wins over what was found.
-func (r *Resolver) server(d *description, found *metadata) oauth.Client {
-	spec := d.spec
+func (r *Resolver) server(spec *v1alpha1.ProviderSpec, found *metadata, answers *translation, certificate bool) oauth.Client {
 	c := oauth.Client{
-		Issuer: string(spec.Issuer),
-		Endpoints: oauth.Endpoints{
-			Authorization: found.Authorization,
-			Token:         found.Token,
-			Revocation:    found.Revocation,
-			UserInfo:      found.UserInfo,
-		},
+		Issuer:              string(spec.Issuer),
+		Endpoints:           found.endpoints(certificate),
 		IssInResponse:       found.IssInResponse,
-		PKCE:                spec.PKCE != "None",
+		PKCE:                spec.PKCE != none,
 		AuthorizationParams: spec.AuthorizationParams,
 		TokenParams:         spec.TokenParams,
+		ExchangeParams:      spec.ExchangeParams,
 		RefreshParams:       spec.RefreshParams,
+		Dialect:             dialect(spec, answers),
+		Errors:              errorRules(spec.Errors),
 		Rotation:            oauth.Unknown,
 		HTTP:                r.HTTP,
 		Clock:               r.Clock.Now,
 	}
-	if e := spec.Endpoints; e != nil {
-		override(&c.Endpoints.Authorization, string(e.Authorization))
-		override(&c.Endpoints.Token, string(e.Token))
-		override(&c.Endpoints.Revocation, string(e.Revocation))
-		override(&c.Endpoints.UserInfo, string(e.UserInfo))
+	if spec.Endpoints != nil {
+		written := endpointFields(spec.Endpoints)
+		for i, address := range addressesOf(&c.Endpoints) {
+			override(address, string(*written[i].address))
+		}
+	}
+	if spec.PushedAuthorization == none {
+		c.Endpoints.PushedAuthorizationRequest = ""
 	}
 	if spec.Scopes != nil {
 		c.ScopeSeparator = spec.Scopes.Separator
@@ -53,6 +53,8 @@ func (r *Resolver) server(d *description, found *metadata) oauth.Client {
 		c.RetryWindow = duration(rules.RetryWindow)
 		c.TokenLifetime = duration(rules.TokenLifetime)
 		c.Earliest = duration(rules.Earliest)
+		c.IdleTimeout = duration(rules.IdleTimeout)
+		c.AbsoluteLifetime = duration(rules.AbsoluteLifetime)
 	}
 	return c
 }
@@ -62,6 +64,61 @@ func duration(d *metav1.Duration) time.Duration {
 		return 0
 	}
 	return max(d.Duration, 0)
+}
+
+// dialect is where a description departs from the RFCs.
+func dialect(spec *v1alpha1.ProviderSpec, answers *translation) oauth.Dialect {
+	d := oauth.Dialect{}
+	if answers != nil {
+		d.Read = answers.read
+	}
+	if r := spec.AuthorizationRequest; r != nil {
+		d.AuthorizationNames = r.Rename
+	}
+	if r := spec.AuthorizationResponse; r != nil {
+		d.Code = r.Code
+	}
+	if r := spec.TokenRequest; r != nil {
+		d.JSON, d.Headers, d.TokenNames = r.Format == v1alpha1.BodyJSON, canonical(r.Headers), r.Rename
+	}
+	if r := spec.Refresh; r != nil {
+		d.RefreshGrantType = r.GrantType
+	}
+	if r := spec.RevocationRequest; r != nil {
+		d.Revocation = oauth.Revocation{
+			Method: r.Method, JSON: r.Format == v1alpha1.BodyJSON, Authentication: r.Authentication,
+			AccessToken: r.Token == "AccessToken", Headers: canonical(r.Headers), Names: r.Rename,
+		}
+	}
+	return d
+}
+
+// errorRules take their words from a description, which people are then shown.
+func errorRules(written []v1alpha1.ErrorRule) []oauth.ErrorRule {
+	rules := make([]oauth.ErrorRule, 0, len(written))
+	for _, rule := range written {
+		rules = append(rules, oauth.ErrorRule{
+			Code: rule.Code, Contains: rule.Contains, Kind: kindFor(rule.Means),
+			Cause: printable(rule.Cause, 2*maxShown), Next: printable(rule.Next, 2*maxShown),
+		})
+	}
+	return rules
+}
+
+func kindFor(meaning v1alpha1.ErrorMeaning) oauth.Kind {
+	switch meaning {
+	case v1alpha1.ErrorGrantEnded:
+		return oauth.Reauthorize
+	case v1alpha1.ErrorClientRejected:
+		return oauth.ClientRejected
+	case v1alpha1.ErrorRequestRejected:
+		return oauth.Misconfigured
+	case v1alpha1.ErrorThrottled:
+		return oauth.Throttled
+	case v1alpha1.ErrorTransient:
+		return oauth.Transient
+	}
+	return 0
 }
 
 func undiscovered(err error, s *source, d *description) error {
@@ -74,6 +131,7 @@ func undiscovered(err error, s *source, d *description) error {
 	return e
 }
 
+// checkEndpoints asks for those that the grant needs.
 func checkEndpoints(resolved *Resolved, s *source) error {
 	missing := func(field string) error {
 		return s.providerAt.errorf(v1alpha1.ReasonProviderInvalid, field,
@@ -84,118 +142,14 @@ func checkEndpoints(resolved *Resolved, s *source) error {
 		return missing("endpoints.token")
 	case s.grant == v1alpha1.GrantAuthorizationCode && resolved.Endpoints.Authorization == "":
 		return missing("endpoints.authorization")
-	}
-	return nil
-}
-
-// addClient makes the client's half.
-func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source, d *description, found *metadata, ask bool) error {
-	if s.client == nil {
-		return nil
-	}
-	resolved.ID = s.client.ID
-	resolved.Authentication = authentication(s.client, d.spec.ClientAuthentication, found.AuthMethods)
-	if err := checkClient(resolved.Authentication, s); err != nil {
-		return err
-	}
-	if ask && s.client.SecretRef != nil {
-		var err error
-		var version string
-		if resolved.Secret, version, err = r.clientSecret(ctx, s); err != nil {
-			return err
-		}
-		resolved.Revision += "/" + version
-	}
-	resolved.Scopes = scopes(s, d.spec.Scopes)
-	if s.grant == v1alpha1.GrantClientCredentials {
-		resolved.AuthorizationParams = nil
-		return nil
-	}
-	if err := r.checkRedirect(resolved, s); err != nil {
-		return err
-	}
-	resolved.AuthorizationParams = s.mergedParams(resolved.AuthorizationParams)
-	resolved.CallbackPath = s.callbackPath
-	resolved.RedirectURI = r.redirectURI(s)
-	return nil
-}
-
-// mergedParams adds what the connection says to what its provider says. An object's word stands:
-// the platform team may ask for a domain (hd) or a second factor (acr_values) by it.
-func (s *source) mergedParams(provider map[string]string) map[string]string {
-	if s.name != "" {
-		return mergeParams(s.authorizationParams, provider)
-	}
-	return mergeParams(provider, s.authorizationParams)
-}
-
-// checkRedirect looks at where a connection's provider sends the person back to.
-func (r *Resolver) checkRedirect(resolved *Resolved, s *source) error {
-	refuse := func(text string) error {
-		return origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.redirect", "%s", text)
-	}
-	switch {
-	case s.grant == "":
-	case s.loopback && !resolved.PKCE:
-		// The code passes through the API server, where others may see it: only the verifier keeps it
-		// from being of use to them.
-		return refuse("Loopback needs a provider with PKCE, and this one is described with pkce: None; use Hosted")
-	case !s.loopback && r.PublicURL == "":
-		return refuse("the operator has no public address, which Hosted needs; set redirect: Loopback, or ask the platform team to set one (--public-url; publicURL of the chart)")
-	}
-	return nil
-}
-
-// loopbackHost stands for every port of the person's machine (RFC 8252 section 7.3).
-const loopbackHost = "http://127.0.0.1"
-
-// redirectURI is empty where no person is sent anywhere. With Loopback it lacks the port, which
-// kubectl oauth chooses anew each time.
-func (r *Resolver) redirectURI(s *source) string {
-	switch {
-	case s.client == nil || s.grant == v1alpha1.GrantClientCredentials:
-		return ""
-	case s.loopback:
-		return loopbackHost + s.callbackPath
-	case r.PublicURL == "":
-		return ""
-	}
-	return strings.TrimSuffix(r.PublicURL, "/") + s.callbackPath
-}
-
-// authentication is the client's own choice, else None where there is no secret, else the
-// provider's way, else what its metadata offers. Basic is the default (RFC 6749 section 2.3.1).
-func authentication(c *v1alpha1.ClientSpec, provider v1alpha1.ClientAuthentication, offered []string) oauth.Authentication {
-	switch {
-	case c.Authentication != "":
-		return oauth.Authentication(c.Authentication)
-	case c.SecretRef == nil:
-		return oauth.None
-	case provider != "":
-		return oauth.Authentication(provider)
-	case slices.Contains(offered, "client_secret_post") && !slices.Contains(offered, "client_secret_basic"):
-		return oauth.Post
-	}
-	return oauth.Basic
-}
-
-func checkClient(how oauth.Authentication, s *source) error {
-	refuse := func(field, text string) error {
-		return s.clientAt.errorf(v1alpha1.ReasonClientInvalid, field, "%s", text)
-	}
-	switch {
-	case s.grant == v1alpha1.GrantClientCredentials && how == oauth.None:
-		return refuse("client.secretRef", "grant ClientCredentials needs a client secret; set secretRef")
-	case how != oauth.None && s.client.SecretRef == nil:
-		return refuse("client.secretRef", "authentication "+string(how)+" needs a client secret; set secretRef, or authentication to None")
-	case how == oauth.None && s.client.SecretRef != nil:
-		return refuse("client.authentication", "the provider takes no client secret but secretRef is set; remove secretRef, or set authentication")
+	case s.grant == v1alpha1.GrantDeviceCode && resolved.Endpoints.DeviceAuthorization == "":
+		return missing("endpoints.deviceAuthorization")
 	}
 	return nil
 }
 
 // scopes are those asked for. What a provider requires (offline_access and the like) belongs to a
-// person's consent, so client credentials go without it.
+// person's consent, so grants without one go without it.
 func scopes(s *source, rules *v1alpha1.ScopeRules) []string {
 	if rules == nil {
 		rules = &v1alpha1.ScopeRules{}
@@ -204,7 +158,7 @@ func scopes(s *source, rules *v1alpha1.ScopeRules) []string {
 	if len(asked) == 0 {
 		asked = rules.Default
 	}
-	if s.grant != v1alpha1.GrantClientCredentials {
+	if s.grant.NeedsPerson() {
 		asked = slices.Concat(rules.Required, asked)
 	}
 	var names []string
@@ -216,14 +170,34 @@ func scopes(s *source, rules *v1alpha1.ScopeRules) []string {
 	return names
 }
 
-// fingerprint covers whom the tokens belong to and every address that somebody wrote down. Those
-// that were only discovered are left out: the issuer vouches for them.
+// fingerprint covers whom the tokens belong to, every address that somebody wrote down and what may
+// become part of one. Those that were only discovered are left out: the issuer vouches for them. What
+// came later is added only where it is used, so that older grants go on.
 func fingerprint(clientID string, spec *v1alpha1.ProviderSpec) string {
-	endpoints := v1alpha1.Endpoints{}
+	e := v1alpha1.Endpoints{}
 	if spec.Endpoints != nil {
-		endpoints = *spec.Endpoints
+		e = *spec.Endpoints
 	}
-	raw, err := json.Marshal([]any{spec.Issuer, clientID, endpoints.Authorization, endpoints.Token, endpoints.Revocation, endpoints.UserInfo})
+	parts := []any{spec.Issuer, clientID, e.Authorization, e.Token, e.Revocation, e.UserInfo}
+	for _, later := range []struct {
+		name    string
+		address v1alpha1.EndpointURL
+	}{
+		{"refresh", e.Refresh},
+		{"deviceAuthorization", e.DeviceAuthorization},
+		{"pushedAuthorizationRequest", e.PushedAuthorizationRequest},
+		{"introspection", e.Introspection},
+	} {
+		if later.address != "" {
+			parts = append(parts, later.name, later.address)
+		}
+	}
+	for _, rule := range spec.Metadata {
+		if rule.Pattern != "" {
+			parts = append(parts, "metadata", rule.Name, rule.Pattern)
+		}
+	}
+	raw, err := json.Marshal(parts)
 	if err != nil { // strings always marshal
 		return ""
 	}

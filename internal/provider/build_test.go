@@ -33,7 +33,7 @@ func TestClientAuthenticationDefaults(t *testing.T) {
 		"no secret whatever they like": {public, v1alpha1.ClientSecretPost, nil, oauth.None},
 		"only post is offered":         {secretRef, "", []any{"client_secret_post", "private_key_jwt"}, oauth.Post},
 		"both are offered":             {secretRef, "", []any{"client_secret_post", "client_secret_basic"}, oauth.Basic},
-		"neither is offered":           {secretRef, "", []any{"private_key_jwt"}, oauth.Basic},
+		"neither is offered":           {secretRef, "", []any{"client_secret_jwt"}, oauth.Basic},
 		"configured beats offered":     {secretRef, v1alpha1.ClientSecretBasic, []any{"client_secret_post"}, oauth.Basic},
 	}
 	for name, test := range tests {

@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"time"
 
+	"cel.dev/cel-go/cel"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -18,10 +21,9 @@ import (
 )
 
 // Connections that describe their provider alike share an entry, so these rarely fill. Tenants can
-// fill them, though, with one object that they write anew again and again: full, they hold 130 MiB.
+// fill them, though, with one object that they write anew again and again.
 const (
 	cachedDescriptions = 4096
-	cachedPrograms     = 1024
 	// maxCached is the longest description that is kept, in bytes of JSON. What is longer is worked
 	// out each time.
 	maxCached = 4 << 10
@@ -30,29 +32,43 @@ const (
 // cache holds what need not be worked out at every refresh.
 type cache struct {
 	descriptions *lru.Cache[[sha256.Size]byte, *description]
-	accounts     *accounts
+	expressions  *expressions
 	discovery    *discovery
+	keys         *keySets
+	certified    *lru.Cache[types.NamespacedName, *certified]
 }
 
-// description is a ProviderSpec with its preset applied and everything checked that can be checked
-// without asking anybody. It is shared and never changed.
+// description is a ProviderSpec with its preset applied and its addresses checked. It is shared and
+// never changed.
 type description struct {
 	spec        *v1alpha1.ProviderSpec
 	displayName string
-	account     *program
+}
+
+// programs are a description's expressions. They are kept each by itself, as they weigh much more.
+type programs struct {
+	account *program
+	answers *translation
+	rules   []metadataRule
 }
 
 func newCache(client *http.Client, policy egress.Policy, c clock.PassiveClock) (*cache, error) {
-	descriptions, err := lru.New[[sha256.Size]byte, *description](cachedDescriptions)
-	if err != nil {
+	made := &cache{}
+	var err error
+	if made.descriptions, err = lru.New[[sha256.Size]byte, *description](cachedDescriptions); err != nil {
 		return nil, err
 	}
-	accounts, err := newAccounts()
-	if err != nil {
+	if made.expressions, err = newExpressions(); err != nil {
 		return nil, err
 	}
-	discovery, err := newDiscovery(client, policy, c)
-	return &cache{descriptions: descriptions, accounts: accounts, discovery: discovery}, err
+	if made.discovery, err = newDiscovery(client, policy, c); err != nil {
+		return nil, err
+	}
+	if made.keys, err = newKeySets(client); err != nil {
+		return nil, err
+	}
+	made.certified, err = newCertified()
+	return made, err
 }
 
 // describe is keyed by content: what was written decides, not where.
@@ -79,14 +95,25 @@ func (c *cache) describe(presets *catalog.Catalog, policy egress.Policy, spec *v
 	if d.displayName == "" {
 		d.displayName = hostOf(d.spec)
 	}
-	if d.account, err = c.accounts.compile(d.spec.Account); err != nil {
-		return nil, at.errorf(v1alpha1.ReasonProviderInvalid, "account",
-			"not a CEL expression over idToken, userInfo and body that gives a text: %s", printable(err.Error(), maxShown))
-	}
 	if len(raw) <= maxCached {
 		c.descriptions.Add(key, d)
 	}
 	return d, nil
+}
+
+// programs compiles what was not compiled before.
+func (x *expressions) programs(spec *v1alpha1.ProviderSpec, now func() time.Time, at origin) (*programs, error) {
+	made := &programs{}
+	var err error
+	if made.account, err = x.compile(ofAccount, spec.Account, cel.StringType); err != nil {
+		return nil, at.errorf(v1alpha1.ReasonProviderInvalid, "account",
+			"not a CEL expression over idToken, userInfo, body and callback that gives a text: %s", printable(err.Error(), maxShown))
+	}
+	if made.answers, err = x.translation(spec.TokenResponse, now, at); err != nil {
+		return nil, err
+	}
+	made.rules, err = x.metadataRules(spec.Metadata, at)
+	return made, err
 }
 
 // hostOf names a provider that has no name.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"cel.dev/cel-go/cel"
+
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
@@ -35,7 +37,7 @@ func sample(entry *catalog.Entry) map[string]string {
 
 func TestEveryCatalogueFileIsComplete(t *testing.T) {
 	presets := load(t)
-	programs, err := newAccounts()
+	programs, err := newExpressions()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func TestEveryCatalogueFileIsComplete(t *testing.T) {
 			if entry.Spec.Refresh == nil || entry.Spec.Refresh.Rotation == "" || entry.Spec.ClientAuthentication == "" {
 				t.Error("spec.refresh.rotation and spec.clientAuthentication are needed")
 			}
-			if _, err := programs.compile(entry.Spec.Account); err != nil {
+			if _, err := programs.compile(ofAccount, entry.Spec.Account, cel.StringType); err != nil {
 				t.Errorf("account: %v", err)
 			}
 		})

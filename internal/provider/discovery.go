@@ -35,15 +35,44 @@ const (
 )
 
 // metadata is what is used of an issuer's document (OpenID Connect Discovery section 3, RFC 8414
-// section 2, RFC 9207 section 3). Its addresses were checked.
+// section 2, RFC 8628 section 4, RFC 9126 section 5, RFC 9207 section 3). Its addresses were checked.
 type metadata struct {
-	Issuer        string   `json:"issuer"`
-	Authorization string   `json:"authorization_endpoint"`
-	Token         string   `json:"token_endpoint"`
-	Revocation    string   `json:"revocation_endpoint"`
-	UserInfo      string   `json:"userinfo_endpoint"`
+	Issuer string `json:"issuer"`
+	advertised
+	Keys          string   `json:"jwks_uri"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 	IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
+	RequirePushed bool     `json:"require_pushed_authorization_requests"`
+	// MTLS are the addresses for clients that show a certificate (RFC 8705 section 5).
+	MTLS advertised `json:"mtls_endpoint_aliases"`
+}
+
+// advertised are an issuer's endpoints.
+type advertised struct {
+	Authorization string `json:"authorization_endpoint"`
+	Token         string `json:"token_endpoint"`
+	Device        string `json:"device_authorization_endpoint"`
+	Pushed        string `json:"pushed_authorization_request_endpoint"`
+	Introspection string `json:"introspection_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
+	UserInfo      string `json:"userinfo_endpoint"`
+}
+
+// endpoints are those for a client, which may show a certificate.
+func (m *metadata) endpoints(certificate bool) oauth.Endpoints {
+	e := m.advertised
+	if certificate {
+		override(&e.Token, m.MTLS.Token)
+		override(&e.Device, m.MTLS.Device)
+		override(&e.Pushed, m.MTLS.Pushed)
+		override(&e.Introspection, m.MTLS.Introspection)
+		override(&e.Revocation, m.MTLS.Revocation)
+		override(&e.UserInfo, m.MTLS.UserInfo)
+	}
+	return oauth.Endpoints{
+		Authorization: e.Authorization, Token: e.Token, DeviceAuthorization: e.Device, PushedAuthorizationRequest: e.Pushed,
+		Introspection: e.Introspection, Revocation: e.Revocation, UserInfo: e.UserInfo,
+	}
 }
 
 // failure is why there is no metadata: a reason, and the cause with the next step in fixed words.
@@ -205,12 +234,16 @@ func (d *discovery) check(issuer string, found *metadata) (*metadata, *failure) 
 		return nil, err
 	}
 	found.AuthMethods = offered(found.AuthMethods)
-	// Nothing depends on these two: unusable is as good as absent.
-	for _, address := range []*string{&found.Revocation, &found.UserInfo} {
+	// Not everybody needs the others: unusable is as good as absent.
+	for _, address := range []*string{
+		&found.Device, &found.Pushed, &found.Introspection, &found.Revocation, &found.UserInfo, &found.Keys,
+		&found.MTLS.Token, &found.MTLS.Device, &found.MTLS.Pushed, &found.MTLS.Introspection, &found.MTLS.Revocation, &found.MTLS.UserInfo,
+	} {
 		if checkAddress(d.policy, *address, true) != nil {
 			*address = ""
 		}
 	}
+	found.MTLS.Authorization = "" // only browsers go there
 	return found, nil
 }
 
@@ -218,7 +251,9 @@ func (d *discovery) check(issuer string, found *metadata) (*metadata, *failure) 
 // take a third of a MiB, and a host can be any number of issuers.
 func offered(methods []string) []string {
 	var known []string
-	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+	for _, method := range []string{
+		"client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth",
+	} {
 		if slices.Contains(methods, method) {
 			known = append(known, method)
 		}

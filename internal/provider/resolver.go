@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,18 +55,28 @@ type Resolved struct {
 	// Fingerprint changes when a token that is held must not be sent any more: it covers issuer,
 	// client id and every endpoint that was configured.
 	Fingerprint string
-	// CallbackPath is the path of the redirect URI. It is empty where no person is sent anywhere:
-	// with the client credentials grant, and for a provider object without a client.
+	// CallbackPath is the path of the redirect URI. It is empty where no person comes back from anywhere:
+	// with all grants but the authorization code, and for a provider object without a client.
 	CallbackPath string
 	// Revision changes when the provider object or the client's Secret does: what a provider
 	// refused before may then be accepted.
 	Revision string
 
 	account *program
+	rules   []metadataRule
+	// bind gives a client what it authenticates with, for its own endpoints.
+	bind func(*oauth.Client)
+
+	keys   *keySets
+	keysAt string
+
+	policy egress.Policy
+	at     origin
+	now    func() time.Time
 }
 
-// Connection resolves the provider and client of a connection. Only the client's Secret is read
-// live. The error is an *Error.
+// Connection resolves the provider and client of a connection. Only what client and subject show for
+// themselves, Secrets and tokens of ServiceAccounts, is asked for live. The error is an *Error.
 func (r *Resolver) Connection(ctx context.Context, conn *v1alpha1.OAuthConnection) (*Resolved, error) {
 	s, err := r.connectionSource(ctx, conn)
 	if err != nil {
@@ -75,7 +86,7 @@ func (r *Resolver) Connection(ctx context.Context, conn *v1alpha1.OAuthConnectio
 }
 
 // Described is Connection without asking anybody: neither the issuer for its metadata nor the API
-// server for the client's Secret. It is enough while no request is to be made: an issuer that is
+// server for Secrets and tokens. It is enough while no request is to be made: an issuer that is
 // down must not matter to a token that is fresh.
 func (r *Resolver) Described(ctx context.Context, conn *v1alpha1.OAuthConnection) (*Resolved, error) {
 	s, err := r.connectionSource(ctx, conn)
@@ -118,7 +129,19 @@ func (r *Resolver) complete(ctx context.Context, s *source, ask bool) (*Resolved
 			return nil, undiscovered(err, s, d)
 		}
 	}
-	resolved := &Resolved{Client: r.server(d, found), DisplayName: cmp.Or(s.name, d.displayName), Revision: s.revision, account: d.account}
+	compiled, err := r.cache.expressions.programs(d.spec, r.Clock.Now, s.providerAt)
+	if err != nil {
+		return nil, err
+	}
+	how := authentication(s.client, d.spec.ClientAuthentication, found.AuthMethods)
+	resolved := &Resolved{
+		Client:      r.server(d.spec, found, compiled.answers, how == oauth.TLS),
+		DisplayName: cmp.Or(s.name, d.displayName), Revision: s.revision,
+		account: compiled.account, rules: compiled.rules,
+		keys: r.cache.keys, keysAt: found.Keys,
+		policy: r.Policy, at: s.providerAt, now: r.Clock.Now,
+	}
+	resolved.Authentication = how
 	if ask {
 		if err := checkEndpoints(resolved, s); err != nil {
 			return nil, err

@@ -262,7 +262,7 @@ func TestWhatIsMissingIsNamedWithTheNextCommand(t *testing.T) {
 	}{
 		"provider object":         {referring("OAuthProvider", "corp"), v1alpha1.ReasonProviderNotFound, []string{"spec.providerRef", `OAuthProvider "corp" not found in namespace team-a`, "kubectl -n team-a get oauthproviders"}},
 		"cluster provider object": {referring("ClusterOAuthProvider", "corp"), v1alpha1.ReasonProviderNotFound, []string{`ClusterOAuthProvider "corp" not found`, "kubectl get clusteroauthproviders"}},
-		"preset":                  {spec("gitlap", nil), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.preset", `"gitlap"`, "gitlab", "keycloak"}},
+		"preset":                  {spec("gitlap", nil), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.preset", `"gitlap"`, "gitlab", "kubectl oauth providers"}},
 		"preset of an object":     {referring("OAuthProvider", "odd"), v1alpha1.ReasonProviderInvalid, []string{"OAuthProvider odd: spec.preset"}},
 		"parameter":               {spec("keycloak", map[string]string{"host": "id.example"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.parameters.realm", "the name of the realm"}},
 		"unknown parameter":       {spec("keycloak", map[string]string{"reallm": "x"}), v1alpha1.ReasonProviderInvalid, []string{"spec.provider.parameters", `"reallm"`, "host, realm"}},

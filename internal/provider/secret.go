@@ -17,41 +17,78 @@ import (
 
 const defaultSecretKey = "client-secret"
 
+// secretField is a reference to a Secret, for reading it and for what is said when that fails.
+type secretField struct {
+	at        origin
+	field     string
+	reason    string
+	namespace string
+	name, key string
+}
+
+func (f secretField) errorf(format string, args ...any) *Error {
+	e := f.at.errorf(f.reason, f.field, format, args...)
+	e.Retry = unwatchedRetry
+	return e
+}
+
+// clientSecretField is the Secret of a client.
+func (s *source) clientSecretField() secretField {
+	f := secretField{
+		at: s.clientAt, field: "client.secretRef", reason: v1alpha1.ReasonClientSecretNotFound,
+		namespace: s.secretNamespace, name: s.client.SecretRef.Name, key: s.client.SecretRef.Key,
+	}
+	if f.key == "" {
+		f.key = defaultSecretKey
+	}
+	return f
+}
+
 // clientSecret reads the client secret live, so that a corrected one works at the next try.
-func (r *Resolver) clientSecret(ctx context.Context, s *source) (oauth.Secret, string, error) {
-	ref, key := s.client.SecretRef, s.client.SecretRef.Key
-	if key == "" {
-		key = defaultSecretKey
+func (r *Resolver) clientSecret(ctx context.Context, resolved *Resolved, s *source) error {
+	field := s.clientSecretField()
+	secret, err := r.secret(ctx, field)
+	if err != nil {
+		return err
 	}
-	refuse := func(format string, args ...any) *Error {
-		e := s.clientAt.errorf(v1alpha1.ReasonClientSecretNotFound, "client.secretRef", format, args...)
-		e.Retry = unwatchedRetry
-		return e
+	if resolved.Secret, err = field.value(secret); err != nil {
+		return err
 	}
+	resolved.Revision += "/" + secret.ResourceVersion
+	return nil
+}
+
+// secret reads live.
+func (r *Resolver) secret(ctx context.Context, f secretField) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	err := r.Secrets.Get(ctx, types.NamespacedName{Namespace: s.secretNamespace, Name: ref.Name}, secret)
+	err := r.Secrets.Get(ctx, types.NamespacedName{Namespace: f.namespace, Name: f.name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return oauth.Secret{}, "", refuse("Secret %q not found in namespace %s; create it: kubectl -n %s create secret generic %s --from-literal=%s=…",
-			ref.Name, s.secretNamespace, s.secretNamespace, ref.Name, key)
+		return nil, f.errorf("Secret %q not found in namespace %s; create it: kubectl -n %s create secret generic %s --from-literal=%s=…",
+			f.name, f.namespace, f.namespace, f.name, f.key)
 	case apierrors.IsForbidden(err):
-		e := refuse("the operator may not read Secret %q in namespace %s; ask the platform team to check its RBAC", ref.Name, s.secretNamespace)
+		e := f.errorf("the operator may not read Secret %q in namespace %s; ask the platform team to check its RBAC", f.name, f.namespace)
 		e.cause = err
-		return oauth.Secret{}, "", e
+		return nil, e
 	case err != nil:
-		return oauth.Secret{}, "", unavailable("Secret "+s.secretNamespace+"/"+ref.Name, err)
+		return nil, unavailable("Secret "+f.namespace+"/"+f.name, err)
 	}
-	value, found := secret.Data[key]
+	return secret, nil
+}
+
+// value is what the Secret has under the key.
+func (f secretField) value(secret *corev1.Secret) (oauth.Secret, error) {
+	value, found := secret.Data[f.key]
 	text := withoutNewline(string(value))
 	if !found || text == "" {
 		what := "has no key"
 		if found {
 			what = "has nothing under key"
 		}
-		return oauth.Secret{}, "", refuse(`Secret %q in namespace %s %s %q; set it: kubectl -n %s patch secret %s --type=merge -p '{"stringData":{%q:"…"}}'`,
-			ref.Name, s.secretNamespace, what, key, s.secretNamespace, ref.Name, key)
+		return oauth.Secret{}, f.errorf(`Secret %q in namespace %s %s %q; set it: kubectl -n %s patch secret %s --type=merge -p '{"stringData":{%q:"…"}}'`,
+			f.name, f.namespace, what, f.key, f.namespace, f.name, f.key)
 	}
-	return oauth.NewSecret(text), secret.ResourceVersion, nil
+	return oauth.NewSecret(text), nil
 }
 
 // withoutNewline drops one newline at the end: what `echo secret | base64` leaves behind.

@@ -45,6 +45,9 @@ type source struct {
 	loopback            bool               // the provider's response goes to the person's own machine
 	scopes              []v1alpha1.Scope
 	authorizationParams map[string]string
+	tokenParams         map[string]string
+	subject             *v1alpha1.SubjectSpec
+	namespace           string // of the connection, where its subject is
 }
 
 func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthConnection) (*source, error) {
@@ -64,17 +67,22 @@ func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthCon
 		s.callbackPath = "/callback/ns/" + conn.Namespace + "/" + conn.Name
 		s.shared = nil
 	}
-	if s.client == nil {
-		return nil, origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.client",
-			"neither this connection nor its provider object names a client; set spec.client.id")
-	}
 	s.grant = conn.Spec.Grant
 	if s.grant == "" {
 		s.grant = v1alpha1.GrantAuthorizationCode
 	}
+	// An assertion or a subject token can say by itself who asks.
+	if s.client == nil && s.grant != v1alpha1.GrantJWTBearer && s.grant != v1alpha1.GrantTokenExchange {
+		return nil, origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.client",
+			"neither this connection nor its provider object names a client; set spec.client.id")
+	}
+	if s.client == nil {
+		s.shared = nil // it shares no client that could be limited
+	}
 	s.loopback = conn.Spec.Redirect == v1alpha1.RedirectLoopback
 	s.scopes = conn.Spec.Scopes
-	s.authorizationParams = conn.Spec.AuthorizationParams
+	s.authorizationParams, s.tokenParams = conn.Spec.AuthorizationParams, conn.Spec.TokenParams
+	s.subject, s.namespace = conn.Spec.Subject, conn.Namespace
 	return s, s.permitted()
 }
 
