@@ -5,7 +5,6 @@ package oauth_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -253,40 +252,12 @@ func TestClientCredentialsAskForScopesAndSpendNothing(t *testing.T) {
 }
 
 func TestGrantsAreFoundByTheirNameInTheAPI(t *testing.T) {
-	for name, want := range map[string]oauth.Grant{"AuthorizationCode": oauth.AuthorizationCode{}, "ClientCredentials": oauth.ClientCredentials{}, "": nil} {
+	for name, want := range map[string]oauth.Grant{
+		"AuthorizationCode": oauth.AuthorizationCode{}, "ClientCredentials": oauth.ClientCredentials{}, "DeviceCode": oauth.DeviceCode{},
+		"JWTBearer": oauth.JWTBearer{}, "TokenExchange": oauth.TokenExchange{}, "": nil,
+	} {
 		if grant, found := oauth.GrantFor(name); grant != want || found != (want != nil) {
 			t.Errorf("%q gives %T", name, grant)
 		}
 	}
-}
-
-func TestRevokeSendsTheTokenAndToleratesAnySuccess(t *testing.T) {
-	var got request
-	c := server(t, func(w http.ResponseWriter, r *http.Request) {
-		got = readRequest(t, r)
-		answer(200, "text/html", page)(w, r)
-	})
-	if err := c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("spent")}); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string][]string{"token": {"spent"}, "token_type_hint": {"refresh_token"}}
-	if diff := cmp.Diff(want, map[string][]string(got.form)); diff != "" {
-		t.Error(diff)
-	}
-	c.Endpoints.Revocation = ""
-	if err := c.Revoke(t.Context(), &oauth.Token{RefreshToken: oauth.NewSecret("spent")}); !errors.Is(err, oauth.ErrRevocationUnsupported) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestRevokeFailuresAreClassified(t *testing.T) {
-	revoke := func(c *oauth.Client) error {
-		return c.Revoke(t.Context(), &oauth.Token{AccessToken: oauth.NewSecret(sentinel)})
-	}
-	wantKind(t, revoke(server(t, answer(503, "text/html", page, "Retry-After", "5"))), oauth.Transient)
-	wantKind(t, revoke(server(t, answer(400, jsonType, `{"error":"unsupported_token_type"}`))), oauth.Misconfigured)
-	wantKind(t, revoke(server(t, answer(404, "text/html", page))), oauth.Unexpected)
-	bad := server(t, answer(200, jsonType, ""))
-	bad.Endpoints.Revocation = "http://[::1"
-	wantKind(t, revoke(bad), oauth.Misconfigured)
 }

@@ -4,6 +4,7 @@
 package oauth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -83,6 +84,68 @@ func wantKind(t *testing.T, err error, kind oauth.Kind) *oauth.Error {
 		t.Errorf("the error repeats a secret or the provider's text: %v", e)
 	}
 	return e
+}
+
+// call is what reached any endpoint, however it is worded.
+type call struct {
+	method, address string // path and query
+	header          http.Header
+	// params are those of the body, form or JSON.
+	params map[string]string
+	user   string
+}
+
+// scripted serves one answer to every request and keeps what was asked.
+func scripted(t *testing.T, handler http.HandlerFunc) (*oauth.Client, *[]call) {
+	t.Helper()
+	var calls []call
+	c := server(t, func(w http.ResponseWriter, r *http.Request) {
+		calls = append(calls, readCall(t, r))
+		handler(w, r)
+	})
+	base := strings.TrimSuffix(c.Endpoints.Token, "/token")
+	c.Endpoints.DeviceAuthorization, c.Endpoints.Introspection = base+"/device", base+"/introspect"
+	c.Endpoints.PushedAuthorizationRequest = base + "/par"
+	return c, &calls
+}
+
+func readCall(t *testing.T, r *http.Request) call {
+	t.Helper()
+	got := call{method: r.Method, address: r.URL.RequestURI(), header: r.Header, params: map[string]string{}}
+	got.user, _, _ = r.BasicAuth()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	switch r.Header.Get("Content-Type") {
+	case "application/json":
+		err = json.Unmarshal(body, &got.params)
+	case formType:
+		var form url.Values
+		form, err = url.ParseQuery(string(body))
+		for name, values := range form {
+			if got.params[name] = values[0]; len(values) > 1 {
+				t.Errorf("%s is sent %d times", name, len(values))
+			}
+		}
+	default:
+		if len(body) > 0 {
+			t.Errorf("a body of type %q", r.Header.Get("Content-Type"))
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
+// only returns the only call.
+func only(t *testing.T, calls *[]call) call {
+	t.Helper()
+	if len(*calls) != 1 {
+		t.Fatalf("%d requests", len(*calls))
+	}
+	return (*calls)[0]
 }
 
 // request is what reached the endpoint.
