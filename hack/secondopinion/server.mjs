@@ -5,7 +5,8 @@
 // those of config in provider.go), one line of JSON on standard output says where it is, and it ends
 // when standard input does.
 //
-// Two sockets serve one provider: the second asks for client certificates (RFC 8705 section 5).
+// Two sockets serve one provider: the second asks for client certificates (RFC 8705 section 5), and
+// says in X-Certificate-Shown whose serial number it saw.
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import { createInterface } from 'node:readline';
@@ -91,6 +92,10 @@ const provider = new Provider(issuer, {
 const polls = new Map();
 provider.use(async (ctx, next) => {
   await next();
+  const shown = certificate(ctx);
+  if (shown) {
+    ctx.set('X-Certificate-Shown', shown.serialNumber);
+  }
   if (ctx.oidc?.route === 'device_authorization' && ctx.status === 200) {
     ctx.body.interval = config.deviceIntervalSeconds;
   }
