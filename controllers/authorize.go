@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,16 +26,27 @@ const (
 // unreadableRetry is how soon to look whether the keyset that a record was sealed with is back.
 const unreadableRetry = 5 * time.Minute
 
+// unknownRetry is how soon to ask again whose a seeded grant is.
+const unknownRetry = 5 * time.Minute
+
 // authorize asks whether a grant is held for this client and these scopes.
-func (p *pass) authorize(context.Context) error {
+func (p *pass) authorize(ctx context.Context) error {
+	if err := p.nameSeeded(ctx); err != nil {
+		return err
+	}
 	held, next := "a grant is held", "connect again"
 	if p.actsForItself() {
 		held, next = "the client acts for itself", p.refreshCommand()
-	} else if halt := p.grantMissing(); halt != nil {
+	} else if halt := p.plant(ctx, p.grantMissing()); halt != nil {
 		p.personNeeded = true
 		p.acknowledgeRefresh()
 		halt.Message += "; " + p.howToConnect()
 		return halt
+	}
+	if r := p.record; r != nil && r.IDTokenCause != "" {
+		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonIDTokenInvalid,
+			fmt.Sprintf("%s, and the ID token that came with it cannot be trusted: %s; check the provider's issuer and client.id, then %s",
+				held, r.IDTokenCause, next))
 	}
 	if missing := p.scopesMissing(); len(missing) > 0 {
 		return p.done(v1alpha1.AuthorizedCondition, v1alpha1.ReasonScopesReduced,
@@ -66,8 +78,13 @@ func (p *pass) grantMissing() *stop {
 	case r.Fingerprint != p.client.Fingerprint:
 		return p.reauthorize("issuer, endpoints or client changed since a person consented, and the old grant is not sent anywhere new")
 	case r.Ended != "":
-		return p.reauthorize("the provider ended the grant (invalid_grant): it was revoked, replaced or has expired")
-	case p.conn.Spec.ExpectedAccount != "" && p.conn.Spec.ExpectedAccount != r.Account:
+		code := cmp.Or(r.EndedCode, "invalid_grant")
+		return p.reauthorize(p.inWords("the provider ended the grant ("+code+")", r.EndedCode, ": it was revoked, replaced or has expired"))
+	case p.otherAccount() && r.Account == "":
+		halt := p.reauthorize(fmt.Sprintf("the provider did not say whose the grant is, and spec.expectedAccount is %q", p.conn.Spec.ExpectedAccount))
+		halt.Retry = unknownRetry
+		return halt
+	case p.otherAccount():
 		return p.reauthorize(fmt.Sprintf("account %q is connected, and spec.expectedAccount is %q", r.Account, p.conn.Spec.ExpectedAccount))
 	case len(without(p.client.Scopes, r.RequestedScopes)) > 0:
 		return p.reauthorize("scopes were added since a person consented: " + strings.Join(without(p.client.Scopes, r.RequestedScopes), ", "))
@@ -75,6 +92,13 @@ func (p *pass) grantMissing() *stop {
 		return p.reauthorize("the access token expired, and the provider gave no refresh token; many give one only for a scope such as offline_access")
 	}
 	return nil
+}
+
+// otherAccount says whether the record's account is not the one that is expected. Of a seeded grant that
+// is known only once it has brought a token.
+func (p *pass) otherAccount() bool {
+	expected, r := p.conn.Spec.ExpectedAccount, p.record
+	return expected != "" && expected != r.Account && (r.Seed == "" || !r.Token.AccessToken.IsZero())
 }
 
 func (p *pass) reauthorize(why string) *stop {
@@ -87,6 +111,12 @@ func (p *pass) howToConnect() string {
 	name, namespace := p.conn.Name, p.conn.Namespace
 	loopback := p.conn.Spec.Redirect == v1alpha1.RedirectLoopback
 	var ways []string
+	if p.conn.Spec.Grant == v1alpha1.GrantDeviceCode {
+		if modes.Device {
+			return fmt.Sprintf("kubectl oauth connect %s -n %s", name, namespace)
+		}
+		return "the platform team has not switched device codes on: ask them to (--connect-mode=DeviceCode; connectModes of the chart)"
+	}
 	if modes.Pairing {
 		ways = append(ways, fmt.Sprintf("kubectl oauth connect %s -n %s", name, namespace))
 	}
@@ -103,7 +133,7 @@ func (p *pass) howToConnect() string {
 }
 
 // actsForItself says that no person consents to what the client gets.
-func (p *pass) actsForItself() bool { return p.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode }
+func (p *pass) actsForItself() bool { return !p.conn.Spec.Grant.NeedsPerson() }
 
 func renewable(r *tokenstore.Record) bool { return !r.Token.RefreshToken.IsZero() }
 

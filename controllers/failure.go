@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
@@ -67,35 +68,51 @@ func (p *pass) failureStop() error {
 		halt.Retry = max(f.RetryAt.Sub(p.now), time.Millisecond)
 	}
 	who := "the token endpoint of " + p.client.DisplayName
+	again := "; it is asked again at " + clockTime(f.RetryAt)
 	switch f.Kind {
 	case oauth.ClientRejected:
 		halt.Stalled, halt.Reason, halt.Message = true, v1alpha1.ReasonClientRejected, p.clientRejectedMessage(f.Code)
 		halt.Retry = min(halt.Retry, secretPoll)
 	case oauth.Misconfigured:
 		halt.Stalled, halt.Reason = true, v1alpha1.ReasonRequestRejected
-		halt.Message = fmt.Sprintf("%s refused the request (%s); check spec.scopes and the provider's parameters, then %s", who, answer(f), p.refreshCommand())
+		halt.Message = p.inWords(fmt.Sprintf("%s refused the request (%s)", who, answer(f)), f.Code,
+			"; check spec.scopes and the provider's parameters") + ", then " + p.refreshCommand()
 	case oauth.Blocked:
 		halt.Stalled, halt.Reason = true, v1alpha1.ReasonEndpointNotAllowed
 		halt.Message = who + " is at an address that the operator may not connect to; use a public https address, or ask the platform team for --allow-cidr"
 	case oauth.Throttled:
 		halt.Reason = v1alpha1.ReasonThrottled
-		halt.Message = fmt.Sprintf("%s asked to wait (%s); it is asked again at %s", who, answer(f), clockTime(f.RetryAt))
+		halt.Message = p.inWords(fmt.Sprintf("%s asked to wait (%s)", who, answer(f)), f.Code, "") + again
 	case oauth.Ambiguous:
 		halt.Reason = v1alpha1.ReasonRefreshFailed
-		halt.Message = fmt.Sprintf("%s gave no usable answer (%s); it is asked again at %s", who, answer(f), clockTime(f.RetryAt))
+		halt.Message = fmt.Sprintf("%s gave no usable answer (%s)", who, answer(f)) + again
 		if !p.mayRepeat() && renewable(p.record) {
 			halt.Reason = v1alpha1.ReasonAtRisk
 			halt.Message += "; if the refresh token was spent, a person has to connect again"
 		}
 	default:
 		halt.Reason = v1alpha1.ReasonRefreshFailed
-		halt.Message = fmt.Sprintf("%s could not be used (%s); it is asked again at %s", who, answer(f), clockTime(f.RetryAt))
+		halt.Message = p.inWords(fmt.Sprintf("%s could not be used (%s)", who, answer(f)), f.Code, "") + again
 	}
 	return halt
 }
 
+// inWords puts what the provider's description says of a refusal, what happened and what to do, after what;
+// where it says nothing, our own guess.
+func (p *pass) inWords(what, code, guess string) string {
+	rule, _ := p.client.Explain(code)
+	if rule.Cause == "" && rule.Next == "" {
+		return what + guess
+	}
+	return connect.InPlainWords(what, rule.Cause, rule.Next)
+}
+
 func (p *pass) clientRejectedMessage(code string) string {
-	refused := fmt.Sprintf("%s refused the client (%s); ", p.client.DisplayName, code)
+	refused := fmt.Sprintf("%s refused the client (%s)", p.client.DisplayName, code)
+	if words := p.inWords(refused, code, ""); words != refused {
+		return words + fmt.Sprintf("; a change is noticed within %s", secretPoll)
+	}
+	refused += "; "
 	spec := &p.conn.Spec
 	switch {
 	case spec.Client == nil && spec.ProviderRef != nil && spec.ProviderRef.Kind == "ClusterOAuthProvider":
@@ -104,6 +121,9 @@ func (p *pass) clientRejectedMessage(code string) string {
 	case spec.Client == nil && spec.ProviderRef != nil:
 		return refused + fmt.Sprintf("check spec.client of OAuthProvider %s, and the Secret that it names: kubectl -n %s describe oauthprovider %s; a change is noticed within %s",
 			spec.ProviderRef.Name, p.conn.Namespace, spec.ProviderRef.Name, secretPoll)
+	case spec.Client != nil && spec.Client.ServiceAccountRef != nil:
+		return refused + fmt.Sprintf("check that the provider trusts this cluster's issuer, audience %s and subject system:serviceaccount:%s:%s; then %s",
+			spec.Client.ServiceAccountRef.Audience, p.conn.Namespace, spec.Client.ServiceAccountRef.Name, p.refreshCommand())
 	case spec.Client == nil || spec.Client.SecretRef == nil:
 		return refused + fmt.Sprintf("check client id and secret (spec.client names no secretRef, so none was sent): kubectl -n %s edit oauthconnection %s",
 			p.conn.Namespace, p.conn.Name)

@@ -98,7 +98,10 @@ func (p *pass) revoke(ctx context.Context) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, revocationTimeout)
 		defer cancel()
-		err = resolved.Revoke(ctx, held)
+		var client *oauth.Client
+		if client, err = resolved.For(p.record.Metadata); err == nil {
+			err = client.Revoke(ctx, held)
+		}
 	}
 	switch {
 	case err == nil:

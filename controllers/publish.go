@@ -28,6 +28,7 @@ func (p *pass) publish(ctx context.Context) error {
 		Expiry:              p.record.Token.Expiry,
 		Scopes:              p.record.Token.Scopes,
 		Account:             p.record.Account,
+		Metadata:            p.record.Metadata,
 	})
 	if err != nil {
 		return publishStop(err)
@@ -36,10 +37,11 @@ func (p *pass) publish(ctx context.Context) error {
 		"Secret "+p.conn.TargetName()+" holds the access token")
 }
 
-// publishable says whether the record's token belongs to this client. While the client cannot be
-// resolved, what was published stays published.
+// publishable says whether the record's token belongs to this client and, where nobody has consented
+// whose account could have been looked at before, to the account that is expected. While the client cannot
+// be resolved, what was published stays published.
 func (p *pass) publishable() bool {
-	if p.record == nil || p.record.Token.AccessToken.IsZero() {
+	if p.record == nil || p.record.Token.AccessToken.IsZero() || p.record.Seed != "" && p.otherAccount() {
 		return false
 	}
 	return p.client == nil || p.client.Fingerprint == p.record.Fingerprint

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,11 +38,16 @@ func (p *pass) renew(ctx context.Context) error {
 		p.startRecord()
 	}
 	p.refreshAt = dueAt(p.record, p.schedule())
-	if !p.mustRenew() {
-		p.acknowledgeRefresh() // it was done, or without a refresh token there is nothing to be done
-		return p.notDue()
+	if p.mustRenew() {
+		return p.obtain(ctx, grant)
 	}
-	return p.obtain(ctx, grant)
+	p.acknowledgeRefresh() // it was done, or without a refresh token there is nothing to be done
+	next := *p.record
+	p.introspect(ctx, &next)
+	if err := p.amend(ctx, &next); err != nil {
+		return err
+	}
+	return p.notDue()
 }
 
 func unsaved() *stop {
@@ -51,10 +57,9 @@ func unsaved() *stop {
 
 // startRecord is for grants that need no person. What an older client obtained is forgotten.
 func (p *pass) startRecord() {
-	fresh := &tokenstore.Record{}
+	fresh := p.record.Anew()
 	if p.record != nil {
-		*fresh = *p.record
-		fresh.Token, fresh.Previous, fresh.Failure, fresh.Ended = oauth.Token{}, oauth.Secret{}, nil, ""
+		fresh.Refreshes = p.record.Refreshes
 	}
 	fresh.Fingerprint, fresh.Grant, fresh.RequestedScopes = p.client.Fingerprint, string(p.conn.Spec.Grant), p.client.Scopes
 	p.record = fresh
@@ -62,6 +67,9 @@ func (p *pass) startRecord() {
 
 func (p *pass) schedule() oauth.Schedule {
 	s := oauth.Schedule{Earliest: p.client.Earliest, Seed: string(p.conn.UID)}
+	if renewable(p.record) {
+		s.IdleTimeout = p.client.IdleTimeout
+	}
 	if r := p.conn.Spec.Refresh; r != nil && r.Before != nil {
 		s.Before = r.Before.Duration
 	}
@@ -125,11 +133,17 @@ func (p *pass) notDue() error {
 		return &stop{Reason: v1alpha1.ReasonTokenExpired, Message: "the access token expired", Stalled: p.refreshAt.IsZero()}
 	}
 	p.wake(p.record.Token.Expiry)
+	if issues := p.record.Issues; len(issues) > 0 {
+		return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonResponseInvalid,
+			"a token is held, and the provider's description does not fit its answers: "+strings.Join(issues, "; ")+"; correct it, then "+p.refreshCommand())
+	}
 	return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonFresh, p.freshMessage())
 }
 
 func (p *pass) freshMessage() string {
 	switch t := p.record.Token; {
+	case t.Expiry.IsZero() && !p.refreshAt.IsZero():
+		return "the provider tells no expiry: the access token is renewed so that its refresh token stays alive"
 	case t.Expiry.IsZero():
 		return "the provider tells no expiry: the access token is not renewed unless the provider's refresh.tokenLifetime is set"
 	case p.refreshAt.IsZero():
@@ -141,6 +155,10 @@ func (p *pass) freshMessage() string {
 
 // obtain makes one token request between an intent and a save (design section 6).
 func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
+	client, err := p.client.For(p.record.Metadata)
+	if err != nil {
+		return resolveStop(err)
+	}
 	held := p.record.Token
 	begun, err := p.Store.Begin(ctx, p.key, p.record)
 	switch {
@@ -158,7 +176,7 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	p.acknowledgeRefresh()
 
 	started := p.Clock.Now()
-	token, err := grant.Token(ctx, &p.client.Client, &held)
+	token, err := grant.Token(ctx, client, &held)
 	p.Metrics.observeRefresh(err, p.Clock.Now().Sub(started))
 	if err != nil {
 		return p.refused(ctx, err)
@@ -169,7 +187,8 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 // keep saves the new token before anything else looks at it.
 func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) error {
 	next := *p.record
-	next.Token, next.Previous, next.Failure, next.Ended = *token, held.AccessToken, nil, ""
+	next.Token, next.Previous, next.Failure, next.Ended, next.EndedCode = *token, held.AccessToken, nil, "", ""
+	next.Issues, next.Introspected = token.Issues, false
 	if !held.AccessToken.IsZero() {
 		next.Refreshes++
 	}
@@ -186,6 +205,9 @@ func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) e
 	}
 	p.record = saved
 	p.refreshAt = dueAt(saved, p.schedule())
+	if err := p.learn(ctx, token); err != nil {
+		return err
+	}
 	return p.notDue()
 }
 
@@ -197,7 +219,7 @@ func (p *pass) refused(ctx context.Context, cause error) error {
 	}
 	log.FromContext(ctx).Info("token request failed", "kind", failure.Kind.String(), "code", failure.Code, "status", failure.Status)
 	if failure.Kind == oauth.Reauthorize {
-		return p.ended(ctx)
+		return p.ended(ctx, failure.Code)
 	}
 	saved, err := p.Store.Fail(ctx, p.key, p.record, p.nextTry(failure))
 	if err != nil {
@@ -209,9 +231,9 @@ func (p *pass) refused(ctx context.Context, cause error) error {
 
 // ended condemns the grant, unless the record holds another token by now: the store compares with
 // the live record, and a newer consent or a sibling's newer token stays.
-func (p *pass) ended(ctx context.Context) error {
+func (p *pass) ended(ctx context.Context, code string) error {
 	dead := *p.record
-	dead.Failure, dead.Ended = nil, endedRefused
+	dead.Failure, dead.Ended, dead.EndedCode = nil, endedRefused, code
 	saved, err := p.Store.Save(ctx, p.key, &dead)
 	if errors.Is(err, tokenstore.ErrUnsaved) {
 		return unsaved()
@@ -220,13 +242,12 @@ func (p *pass) ended(ctx context.Context) error {
 		return err
 	}
 	p.record = saved
-	// What authorize said a moment ago is overtaken.
-	return p.settleStep(v1alpha1.AuthorizedCondition, p.authorize(ctx))
+	return p.settleAgain(ctx)
 }
 
 // dueAt is when a record's token is renewed next; zero when it never is.
 func dueAt(r *tokenstore.Record, s oauth.Schedule) time.Time {
-	if r.Grant == string(v1alpha1.GrantAuthorizationCode) && !renewable(r) {
+	if r.Token.AccessToken.IsZero() || v1alpha1.GrantType(r.Grant).NeedsPerson() && !renewable(r) {
 		return time.Time{}
 	}
 	return oauth.DueAt(&r.Token, s)

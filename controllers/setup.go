@@ -100,7 +100,8 @@ func (r *ConnectionReconciler) secretChanged() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			if r.isRecord(e.ObjectNew) {
 				was, is := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
-				return was[tokenstore.AuthorizationAnnotation] != is[tokenstore.AuthorizationAnnotation]
+				return was[tokenstore.AuthorizationAnnotation] != is[tokenstore.AuthorizationAnnotation] ||
+					was[tokenstore.IDTokenAnnotation] != is[tokenstore.IDTokenAnnotation]
 			}
 			return r.Publisher.Foreign(e.ObjectOld, e.ObjectNew)
 		},

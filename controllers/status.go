@@ -29,6 +29,7 @@ func (p *pass) summarize(ctx context.Context) error {
 	status.ObservedGeneration = p.conn.Generation
 	status.AuthorizationURL = address
 	p.describeRecord()
+	p.describeEnd()
 	for _, r := range p.results {
 		p.setCondition(r.condition, conditionStatus(r.stop == nil), r.reason, r.message)
 	}
@@ -42,7 +43,7 @@ func (p *pass) summarize(ctx context.Context) error {
 func (p *pass) describeRecord() {
 	status := &p.conn.Status
 	status.Account, status.Scopes, status.RefreshCount, status.ConsecutiveFailures = "", nil, 0, 0
-	status.ExpiresAt, status.RefreshAt, status.RefreshTokenExpiresAt, status.LastRefreshTime = nil, nil, nil, nil
+	status.ExpiresAt, status.RefreshAt, status.LastRefreshTime = nil, nil, nil
 	status.Binding = nil
 	r := p.record
 	if r == nil || r.Ended == endedUnreadable {
@@ -52,7 +53,6 @@ func (p *pass) describeRecord() {
 	}
 	status.Account, status.Scopes, status.RefreshCount = r.Account, r.Token.Scopes, r.Refreshes
 	status.ExpiresAt = timeOrNil(r.Token.Expiry)
-	status.RefreshTokenExpiresAt = timeOrNil(r.Token.RefreshTokenExpiry)
 	status.LastRefreshTime = timeOrNil(r.Token.Obtained)
 	status.RefreshAt = timeOrNil(p.refreshAt)
 	if f := r.Failure; f != nil {
@@ -66,6 +66,57 @@ func (p *pass) describeRecord() {
 	if !r.Token.AccessToken.IsZero() {
 		status.Binding = &v1alpha1.Binding{Name: p.conn.TargetName()}
 	}
+}
+
+// notice is how long before a grant ends that is told; at most a quarter of the time that it lasts.
+const notice = 7 * 24 * time.Hour
+
+// describeEnd tells when the grant ends however often it is renewed, and in the last days by a condition
+// and one event. Ready is not touched: until then everything works.
+func (p *pass) describeEnd() {
+	if p.record != nil && p.client == nil {
+		return // what the provider's description knows is not at hand: it stays as it was said
+	}
+	ends := p.grantEnds()
+	status := &p.conn.Status
+	status.RefreshTokenExpiresAt = timeOrNil(ends)
+	from := p.noticeFrom(ends)
+	if p.now.Before(from) {
+		p.wake(from)
+	}
+	if ends.IsZero() || p.personNeeded || p.now.Before(from) {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.GrantExpiringCondition)
+		return
+	}
+	message := "the grant ends at " + clockTime(ends) + ", however often it is renewed; before that " + p.howToConnect()
+	if !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.GrantExpiringCondition) {
+		p.event(corev1.EventTypeWarning, v1alpha1.ReasonGrantEnds, "Reconcile", message)
+	}
+	p.setCondition(v1alpha1.GrantExpiringCondition, metav1.ConditionTrue, v1alpha1.ReasonGrantEnds, message)
+}
+
+// grantEnds is zero where it is not known, and where no person's consent is at stake.
+func (p *pass) grantEnds() time.Time {
+	r := p.record
+	if r == nil || r.Ended != "" || p.actsForItself() || r.Fingerprint != p.client.Fingerprint || r.Token.AccessToken.IsZero() {
+		return time.Time{}
+	}
+	due := p.refreshAt
+	if r.Failure != nil {
+		due = time.Time{} // a refresh token that cannot be renewed does end
+	}
+	return p.client.GrantEnds(&r.Token, r.AuthorizedAt, due)
+}
+
+func (p *pass) noticeFrom(ends time.Time) time.Time {
+	if ends.IsZero() {
+		return time.Time{}
+	}
+	began := p.record.AuthorizedAt
+	if began.IsZero() {
+		began = p.record.Token.Obtained
+	}
+	return ends.Add(-min(notice, ends.Sub(began)/4))
 }
 
 // setReady derives Ready and kstatus' two conditions from what the steps said.

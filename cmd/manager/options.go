@@ -28,6 +28,7 @@ import (
 const (
 	modePairing     = "Pairing"
 	modePairingCode = "PairingCode"
+	modeDeviceCode  = "DeviceCode"
 	modeLink        = "Link"
 )
 
@@ -101,7 +102,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served.")
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "CIDR of proxies whose X-Forwarded-For is believed; repeatable.")
 	f.IntVar(&o.requestsPerMinute, "requests-per-minute", 120, "How many pages one client address may ask for in a minute, half of them at once. Connecting takes about five.")
-	f.StringSliceVar(&o.connectModes, "connect-mode", []string{modePairing}, "Way in which people may connect accounts; repeatable. Pairing: kubectl oauth connect, with a browser on the same machine. PairingCode: the same with --code, which a browser elsewhere shows and the person types. Link: status.authorizationURL holds an address with a short-lived ticket, which lets in whoever holds it.")
+	f.StringSliceVar(&o.connectModes, "connect-mode", []string{modePairing}, "Way in which people may connect accounts; repeatable. Pairing: kubectl oauth connect, with a browser on the same machine. PairingCode: the same with --code, which a browser elsewhere shows and the person types. DeviceCode: kubectl oauth connect for connections with grant DeviceCode, with a code that is typed in at the provider, in any browser. Link: status.authorizationURL holds an address with a short-lived ticket, which lets in whoever holds it.")
 	f.DurationVar(&o.linkLifetime, "link-lifetime", time.Hour, "How long an address of Link mode is good, at least half of it when it is read.")
 
 	o.signIn.bind(f)
@@ -133,7 +134,7 @@ func (o *options) complete() error {
 	}
 	o.connectModes = slices.DeleteFunc(o.connectModes, func(mode string) bool { return mode == "" })
 	for _, mode := range o.connectModes {
-		if known := []string{modePairing, modePairingCode, modeLink}; !slices.Contains(known, mode) {
+		if known := []string{modePairing, modePairingCode, modeDeviceCode, modeLink}; !slices.Contains(known, mode) {
 			return fmt.Errorf("--connect-mode %q is not known; there are %s", mode, strings.Join(known, ", "))
 		}
 	}
@@ -198,6 +199,7 @@ func (o *options) modes() connect.Modes {
 		SignIn:      o.signIn.issuer != "",
 		Pairing:     slices.Contains(o.connectModes, modePairing),
 		PairingCode: slices.Contains(o.connectModes, modePairingCode),
+		Device:      slices.Contains(o.connectModes, modeDeviceCode),
 	}
 	if slices.Contains(o.connectModes, modeLink) {
 		modes.Link = o.linkLifetime

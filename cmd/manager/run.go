@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -91,9 +92,14 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	if err != nil {
 		return err
 	}
+	api, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return err
+	}
 	resolver := &provider.Resolver{
 		Reader: mgr.GetClient(), Secrets: live, HTTP: guarded, Policy: o.egress,
 		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: presets,
+		Tokens: provider.NewServiceAccountTokens(api),
 	}
 	publisher := &publish.Publisher{Client: live}
 	if o.watchTargets {
@@ -166,7 +172,7 @@ func newScheme() (*runtime.Scheme, error) {
 func cacheOptions(o *options) cache.Options {
 	secrets := &metav1.PartialObjectMetadata{}
 	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	labelled := publish.CacheOptions(tokenstore.Label, tokenstore.ConnectionAnnotation, tokenstore.AuthorizationAnnotation)
+	labelled := publish.CacheOptions(tokenstore.Label, tokenstore.ConnectionAnnotation, tokenstore.AuthorizationAnnotation, tokenstore.IDTokenAnnotation)
 	served := map[string]cache.Config{}
 	for _, namespace := range o.watchNamespaces {
 		served[namespace] = cache.Config{}

@@ -97,6 +97,14 @@ type Failure struct {
 	Revision   string
 }
 
+// Anew is an empty record that takes the place of r, which may be nil. What was asked for stays answered.
+func (r *Record) Anew() *Record {
+	if r == nil {
+		return &Record{}
+	}
+	return &Record{Request: r.Request, origin: r.origin}
+}
+
 // clone copies everything a caller could change.
 func (r *Record) clone() *Record {
 	c := *r
