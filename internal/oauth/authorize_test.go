@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +74,88 @@ func TestAuthorizationURLFollowsTheProvidersWays(t *testing.T) {
 			t.Errorf("%q gives %q", broken, got)
 		}
 	}
+}
+
+func TestAuthorizationRequestsAreInTheProvidersWords(t *testing.T) {
+	c := registration("https://idp.example", nil)
+	c.ScopeSeparator, c.PKCE = ",", false
+	c.AuthorizationParams = map[string]string{"client_key": "smuggled", "owner": "user"}
+	c.Dialect.AuthorizationNames = map[string]string{"client_id": "client_key", "scope": "user_scope", "response_type": ""}
+	want := url.Values{
+		"client_key": {"id"}, "redirect_uri": {c.RedirectURI}, "state": {"the-state"}, "user_scope": {"read,write"}, "owner": {"user"},
+	}
+	if diff := cmp.Diff(want, query(t, c)); diff != "" {
+		t.Error(diff)
+	}
+	c.Dialect.AuthorizationNames = map[string]string{"state": "st"}
+	if got := query(t, c); got.Get("st") != "the-state" || got.Has("state") {
+		t.Errorf("got %v", got)
+	}
+}
+
+func authorize(t *testing.T, c *oauth.Client) (*url.URL, error) {
+	t.Helper()
+	address, err := c.Authorize(t.Context(), "the-state", rfcVerifier, "the-nonce")
+	if err != nil {
+		return nil, err
+	}
+	u, parsed := url.Parse(address)
+	if parsed != nil {
+		t.Fatal(parsed)
+	}
+	return u, nil
+}
+
+func TestAnAuthorizationRequestIsPushedWhereTheProviderTakesIt(t *testing.T) {
+	const reference = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c"
+	c, calls := scripted(t, answer(201, jsonType, `{"request_uri":"`+reference+`","expires_in":60}`))
+	c.Endpoints.Authorization += "?tenant=a"
+	c.AuthorizationParams = map[string]string{"acr_values": "2", "resource": "https://api.example"}
+	c.Authentication, c.Scopes = oauth.Post, []string{"openid"}
+	c.Dialect.AuthorizationNames = map[string]string{"scope": "scp"}
+	c.Dialect.JSON = true // of token requests alone
+	u, err := authorize(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(url.Values{"tenant": {"a"}, "client_id": {"id"}, "request_uri": {reference}}, u.Query()); diff != "" {
+		t.Errorf("the person is sent with %s", diff)
+	}
+	got := only(t, calls)
+	want := map[string]string{
+		"response_type": "code", "client_id": "id", "client_secret": c.Secret.Reveal(), "redirect_uri": c.RedirectURI, "state": "the-state",
+		"nonce": "the-nonce", "scp": "openid", "code_challenge": rfcChallenge, "code_challenge_method": "S256",
+		"acr_values": "2", "resource": "https://api.example",
+	}
+	if diff := cmp.Diff(want, got.params); diff != "" || got.address != "/par" {
+		t.Errorf("pushed to %s: %s", got.address, diff)
+	}
+}
+
+func TestWithoutAPushedRequestNobodyIsSentAnywhere(t *testing.T) {
+	for body, kind := range map[string]oauth.Kind{
+		`{"error":"invalid_request"}`: oauth.Misconfigured, `{"error":"invalid_client"}`: oauth.ClientRejected, page: oauth.Unexpected, `{}`: oauth.Unexpected,
+		`{"request_uri":""}`: oauth.Unexpected, `{"request_uri":["a"]}`: oauth.Unexpected, `{"request_uri":"a\nb"}`: oauth.Unexpected,
+		`{"request_uri":"` + strings.Repeat("x", 3000) + `"}`: oauth.Unexpected,
+	} {
+		c, _ := scripted(t, answer(200, jsonType, body))
+		_, err := authorize(t, c)
+		wantKind(t, err, kind)
+	}
+	c, _ := scripted(t, answer(503, jsonType, ""))
+	_, err := authorize(t, c)
+	wantKind(t, err, oauth.Transient)
+}
+
+func TestAuthorizeIsTheAddressWhereNothingIsPushed(t *testing.T) {
+	c := registration("https://idp.example", nil)
+	u, err := authorize(t, c)
+	if err != nil || u.String() != c.AuthorizationURL("the-state", rfcVerifier, "the-nonce") {
+		t.Errorf("got %v, %v", u, err)
+	}
+	c.Endpoints.Authorization = "/relative"
+	_, err = authorize(t, c)
+	wantKind(t, err, oauth.Misconfigured)
 }
 
 func idToken(claims string) *oauth.Token {

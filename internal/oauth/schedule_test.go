@@ -56,6 +56,72 @@ func TestATokenThatNeverExpiresIsNeverDue(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenIsKeptAlive(t *testing.T) {
+	const day = 24 * time.Hour
+	tests := []struct {
+		name        string
+		life, ends  time.Duration // zero: not known
+		schedule    oauth.Schedule
+		first, last time.Duration
+	}{
+		{"no expiry, idle after 30 days", 0, 0, oauth.Schedule{IdleTimeout: 30 * day}, 30 * day * 675 / 1000, 30 * day * 3 / 4},
+		{"an hour, idle after 30 days", time.Hour, 0, oauth.Schedule{IdleTimeout: 30 * day}, 48*time.Minute - 72*time.Second, 48 * time.Minute},
+		{"60 days, idle after 30", 60 * day, 0, oauth.Schedule{IdleTimeout: 30 * day}, 30 * day * 675 / 1000, 30 * day * 3 / 4},
+		{"an hour, its refresh token half of it", time.Hour, 30 * time.Minute, oauth.Schedule{}, 1215 * time.Second, 1350 * time.Second},
+		{"no expiry, its refresh token a day", 0, day, oauth.Schedule{IdleTimeout: 30 * day}, day * 675 / 1000, day * 3 / 4},
+		{"a refresh token that has all but ended", time.Hour, time.Second, oauth.Schedule{}, 48*time.Minute - 72*time.Second, 48 * time.Minute},
+		{"refused before 30 s are left", time.Hour, 0, oauth.Schedule{IdleTimeout: 10 * time.Minute, Earliest: 30 * time.Second}, time.Hour - 30*time.Second, time.Hour - 30*time.Second},
+		{"idle after a second", 0, 0, oauth.Schedule{IdleTimeout: time.Second}, 5 * time.Second, 5 * time.Second},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			token := &oauth.Token{Obtained: now()}
+			if test.life > 0 {
+				token.Expiry = now().Add(test.life)
+			}
+			if test.ends > 0 {
+				token.RefreshTokenExpiry = now().Add(test.ends)
+			}
+			for seed := range 200 {
+				test.schedule.Seed = fmt.Sprint(seed)
+				if due := oauth.DueAt(token, test.schedule).Sub(now()); due < test.first || due > test.last {
+					t.Fatalf("due after %v, want %v to %v", due, test.first, test.last)
+				}
+			}
+		})
+	}
+}
+
+func TestTheEndOfAGrantIsTold(t *testing.T) {
+	hour := func(n int) time.Time { return now().Add(time.Duration(n) * time.Hour) }
+	never := time.Time{}
+	tests := map[string]struct {
+		refreshToken, authorized, due time.Time
+		rotation                      oauth.Rotation
+		absolute                      time.Duration
+		want                          time.Time
+	}{
+		"nothing is known":                        {never, now(), hour(1), oauth.Static, 0, never},
+		"the refresh token ends":                  {hour(9), now(), hour(1), oauth.Static, 0, hour(9)},
+		"so long after consent":                   {never, now(), hour(1), oauth.Rotating, 5 * time.Hour, hour(5)},
+		"the earlier of both":                     {hour(9), now(), hour(1), oauth.Unknown, 5 * time.Hour, hour(5)},
+		"the earlier of both, the other":          {hour(3), now(), hour(1), oauth.Unknown, 5 * time.Hour, hour(3)},
+		"consent at an unknown time":              {hour(9), never, hour(1), oauth.Static, 5 * time.Hour, hour(9)},
+		"replaced before it ends":                 {hour(9), now(), hour(1), oauth.Rotating, 0, never},
+		"replaced before it ends, but absolute":   {hour(3), now(), hour(1), oauth.Rotating, 5 * time.Hour, hour(5)},
+		"it ends before it is replaced":           {hour(1), now(), hour(3), oauth.Rotating, 0, hour(1)},
+		"it is never replaced":                    {hour(9), now(), never, oauth.Rotating, 0, hour(9)},
+		"replaced, though nobody says that it is": {hour(9), now(), hour(1), oauth.Unknown, 0, hour(9)},
+	}
+	for name, test := range tests {
+		c := &oauth.Client{Rotation: test.rotation, AbsoluteLifetime: test.absolute}
+		token := &oauth.Token{Obtained: now(), RefreshTokenExpiry: test.refreshToken}
+		if got := c.GrantEnds(token, test.authorized, test.due); !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestATokenOfUnknownAgeIsDueAtOnce(t *testing.T) {
 	if due := oauth.DueAt(&oauth.Token{Expiry: now().Add(time.Hour)}, oauth.Schedule{}); due.After(now()) {
 		t.Errorf("due at %v", due)
