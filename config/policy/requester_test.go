@@ -35,7 +35,7 @@ var (
 func TestAnAttemptIsMadeInOnesOwnNameOnly(t *testing.T) {
 	namespace := env.Namespace(t)
 	alice := person(t, namespace, "alice", editRole, ownersRole)
-	for _, method := range []v1alpha1.PairingMethod{v1alpha1.PairingLoopback, v1alpha1.PairingCode} {
+	for _, method := range []v1alpha1.PairingMethod{v1alpha1.PairingLoopback, v1alpha1.PairingCode, v1alpha1.PairingDevice} {
 		taken(t, "her own name", alice.Create(t.Context(), attempt(namespace, "alice", method)))
 		refused(t, "another's name", alice.Create(t.Context(), attempt(namespace, "bob", method)),
 			requesterPolicy, `spec.requester is "bob" and has to be "alice"`)
@@ -72,7 +72,7 @@ func TestOnlyTheOperatorVouchesForVisitorsOfItsPages(t *testing.T) {
 		his := attempt(namespace, requester, method)
 		taken(t, "the operator's "+string(method), operator(t).Create(t.Context(), his))
 		refused(t, "her own name with "+string(method), alice.Create(t.Context(), attempt(namespace, "alice", method)),
-			requesterPolicy, "method "+string(method)+" is for the pages of the operator", "Loopback or Code")
+			requesterPolicy, "method "+string(method)+" is for the pages of the operator", "Loopback, Code or Device")
 		refused(t, "going on with "+string(method), change(t, alice, his, response), requesterPolicy)
 	}
 }
