@@ -94,4 +94,3 @@ func (o options) client(streaming *credentials) *redis.Options {
 	}
 	return config
 }
-
