@@ -61,7 +61,8 @@ func namesError(body map[string]any) bool {
 	return found && value != nil && value != "" && value != false
 }
 
-// readToken returns the token of an answer, or why there is none.
+// readToken returns the token of an answer, or why there is none. A token beside an error has a new
+// refresh token only: callers that keep it have lost nothing.
 func (c *Client) readToken(rec *recorder, asked []string) (*Token, error) {
 	body := rec.parsed()
 	reading := c.read(Answer{Status: rec.status, Header: rec.header, Body: body})
@@ -75,12 +76,12 @@ func (c *Client) readToken(rec *recorder, asked []string) (*Token, error) {
 		return t, nil
 	case rec.err == nil && namesError(reading.Body):
 		return nil, c.refusal(rec, text(reading.Body, "error"), text(reading.Body, "error_description"))
-	case !t.RefreshToken.IsZero():
-		return t, &Error{Kind: Unexpected, Status: rec.status,
-			Cause: unreadable("the answer holds a refresh token, which is kept, and no access token that could be read", reading.Issues)}
 	}
-	return nil, &Error{Kind: Ambiguous, Status: rec.status,
-		Cause: unreadable("the answer holds no token that could be read", reading.Issues)}
+	if t.RefreshToken.IsZero() {
+		t = nil
+	}
+	return t, &Error{Kind: Ambiguous, Status: rec.status,
+		Cause: unreadable("the answer holds no access token that could be read", reading.Issues)}
 }
 
 // read translates an answer. It survives a translation that does not: a refresh token may be in there.

@@ -77,6 +77,16 @@ func TestNoTranslationLosesARefreshToken(t *testing.T) {
 	}
 }
 
+func TestTokensMayBeNumbers(t *testing.T) {
+	for _, number := range []any{12345.0, int64(12345), uint64(12345)} {
+		c := translated(t, 200, `{}`, reads(map[string]any{"access_token": number, "refresh_token": number}))
+		token, err := c.Refresh(t.Context(), held())
+		if err != nil || token.AccessToken.Reveal() != "12345" || token.RefreshToken.Reveal() != "12345" {
+			t.Errorf("%T: %v, %v", number, token, err)
+		}
+	}
+}
+
 func TestATranslationThatFailsLeavesTheAnswerAsItIs(t *testing.T) {
 	for name, read := range map[string]func(oauth.Answer) oauth.Reading{
 		"panics":        func(a oauth.Answer) oauth.Reading { return oauth.Reading{Body: a.Body["missing"].(map[string]any)} },
@@ -98,7 +108,7 @@ func TestARefreshTokenIsKeptThoughTheAccessTokenCannotBeRead(t *testing.T) {
 		c := translated(t, 200, `{"access_token":{"v":1},"refresh_token":"rotated"}`, reads(reading, issue))
 		before := held()
 		token, err := c.Refresh(t.Context(), before)
-		if e := wantKind(t, err, oauth.Unexpected); !strings.Contains(e.Cause, issue) {
+		if e := wantKind(t, err, oauth.Ambiguous); !strings.Contains(e.Cause, issue) {
 			t.Errorf("%s: the cause is %q", name, e.Cause)
 		}
 		if token == nil || token.RefreshToken.Reveal() != "rotated" || !token.AccessToken.Equal(before.AccessToken) ||
@@ -106,7 +116,7 @@ func TestARefreshTokenIsKeptThoughTheAccessTokenCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %+v", name, token)
 		}
 		first, err := exchange(t, c)
-		wantKind(t, err, oauth.Unexpected)
+		wantKind(t, err, oauth.Ambiguous)
 		if first == nil || first.RefreshToken.Reveal() != "rotated" || !first.AccessToken.IsZero() {
 			t.Errorf("%s: %+v", name, first)
 		}
@@ -124,7 +134,7 @@ func TestARefreshTokenIsKeptThoughTheAccessTokenCannotBeRead(t *testing.T) {
 func TestAFormThatWasCutIsNoToken(t *testing.T) {
 	cut := clientOf(func(*http.Request) (*http.Response, error) {
 		body := &cutBody{Reader: strings.NewReader("access_token=new&refresh_token=rota")}
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body}, nil
 	})
 	_, err := registration("http://idp.example", cut).Refresh(t.Context(), held())
 	wantKind(t, err, oauth.Ambiguous)

@@ -167,6 +167,7 @@ func TestOddAnswersNeverCostTheToken(t *testing.T) {
 		"a token beside an error":    {jsonType, `{"access_token":"new","error":"invalid_grant"}`, nil},
 		"scope as a list":            {jsonType, `{"access_token":"new","scope":["a","b"]}`, func(k *oauth.Token) bool { return cmp.Equal(k.Scopes, []string{"a", "b"}) }},
 		"scope with rubbish":         {jsonType, `{"access_token":"new","scope":"a \u0007 a <\"> b"}`, func(k *oauth.Token) bool { return cmp.Equal(k.Scopes, []string{"a", "b"}) }},
+		"scope as a number":          {jsonType, `{"access_token":"new","scope":1}`, func(k *oauth.Token) bool { return cmp.Equal(k.Scopes, []string{"read"}) }},
 		"scope empty":                {jsonType, `{"access_token":"new","scope":""}`, func(k *oauth.Token) bool { return cmp.Equal(k.Scopes, []string{"read"}) }},
 		"scope other than asked":     {jsonType, `{"access_token":"new","scope":"other"}`, func(k *oauth.Token) bool { return cmp.Equal(k.Scopes, []string{"other"}) }},
 		"scope too long":             {jsonType, `{"access_token":"new","scope":"` + strings.Repeat("x", 300) + `"}`, func(k *oauth.Token) bool { return cmp.Equal(k.Scopes, []string{"read"}) }},

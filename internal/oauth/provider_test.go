@@ -66,6 +66,7 @@ func held() *oauth.Token {
 		AccessToken:        oauth.NewSecret("old-access-" + sentinel),
 		RefreshToken:       oauth.NewSecret("old-refresh-" + sentinel),
 		RefreshTokenExpiry: now().Add(time.Hour),
+		TokenType:          "Bearer",
 		Scopes:             []string{"read"},
 	}
 }

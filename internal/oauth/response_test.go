@@ -69,3 +69,22 @@ func TestTheSameSixteenParametersAreKept(t *testing.T) {
 		t.Errorf("%v and %v", first.Parameters, second.Parameters)
 	}
 }
+
+func TestAResponseComesFromTheIssuer(t *testing.T) {
+	for name, test := range map[string]struct {
+		iss, issuer string
+		promised    bool
+		want        bool
+	}{
+		"the same":                      {"https://a", "https://a", true, true},
+		"another":                       {"https://b", "https://a", false, false},
+		"missing":                       {"", "https://a", false, true},
+		"missing though it is promised": {"", "https://a", true, false},
+		"nothing to compare with":       {"https://a", "", false, true},
+	} {
+		c := &oauth.Client{Issuer: test.issuer, IssInResponse: test.promised}
+		if got := c.IsIssuer(test.iss); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
