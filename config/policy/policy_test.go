@@ -72,15 +72,14 @@ func grant(t *testing.T, namespace, name string, role rbacv1.RoleRef) {
 	})
 }
 
-// letRead grants the right to get one Secret.
+// letRead grants the right to get one Secret, or all where it has no name.
 func letRead(t *testing.T, namespace, name, secret string) {
 	t.Helper()
-	role := &rbacv1.Role{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Namespace: namespace},
-		Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}, ResourceNames: []string{secret},
-		}},
+	rule := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}
+	if secret != "" {
+		rule.ResourceNames = []string{secret}
 	}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Namespace: namespace}, Rules: []rbacv1.PolicyRule{rule}}
 	store(t, role)
 	grant(t, namespace, name, rbacv1.RoleRef{Kind: "Role", Name: role.Name})
 	awaitRight(t, name, authorizationv1.ResourceAttributes{

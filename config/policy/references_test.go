@@ -6,6 +6,7 @@ package policy_test
 import (
 	"testing"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -63,6 +64,70 @@ func TestAConnectionNamesASecretThatItsAuthorMayGet(t *testing.T) {
 		`{"spec":{"client":{"secretRef":{"name":"database"}}}}`), referencesPolicy, `Secret "database"`)
 }
 
+func TestEverySecretThatAConnectionNamesIsAskedAbout(t *testing.T) {
+	namespace := env.Namespace(t)
+	carol := person(t, namespace, "carol", ownersRole)
+	key := func(name string) v1alpha1.TokenKeyRef { return v1alpha1.TokenKeyRef{Name: name, Key: "token"} }
+	for field, name := range map[string]func(*v1alpha1.OAuthConnectionSpec){
+		"subject.secretRef": func(s *v1alpha1.OAuthConnectionSpec) {
+			ref := key("database")
+			s.Grant, s.Subject = v1alpha1.GrantTokenExchange, &v1alpha1.SubjectSpec{SecretRef: &ref}
+		},
+		"subject.signedJWT.keyRef": func(s *v1alpha1.OAuthConnectionSpec) {
+			s.Grant, s.Subject = v1alpha1.GrantJWTBearer, &v1alpha1.SubjectSpec{SignedJWT: &v1alpha1.SignedJWT{KeyRef: key("database")}}
+		},
+		"seed.secretRef": func(s *v1alpha1.OAuthConnectionSpec) {
+			s.Seed = &v1alpha1.SeedSpec{SecretRef: key("database")}
+		},
+	} {
+		conn := connection(namespace, "naming", "")
+		name(&conn.Spec)
+		refused(t, field, carol.Create(t.Context(), conn), referencesPolicy, `"carol" may not get Secret "database" in namespace "`+namespace+`"`)
+	}
+	letRead(t, namespace, "carol", "database")
+	conn := connection(namespace, "allowed", "client")
+	conn.Spec.Seed = &v1alpha1.SeedSpec{SecretRef: key("database")}
+	refused(t, "one of two", carol.Create(t.Context(), conn), referencesPolicy, `Secret "client" or "database"`)
+	letRead(t, namespace, "carol", "client")
+	taken(t, "both", carol.Create(t.Context(), conn))
+}
+
+func TestServiceAccountsAreUsedByWhoMayCreateTheirTokens(t *testing.T) {
+	namespace := env.Namespace(t)
+	carol := person(t, namespace, "carol", ownersRole)
+	ref := &v1alpha1.ServiceAccountRef{Name: "robot", Audience: "https://idp.example.com"}
+	asClient := connection(namespace, "client", "")
+	asClient.Spec.Client.Authentication, asClient.Spec.Client.ServiceAccountRef = v1alpha1.ClientAuthenticationServiceAccountToken, ref
+	asSubject := connection(namespace, "subject", "")
+	asSubject.Spec.Grant, asSubject.Spec.Subject = v1alpha1.GrantTokenExchange, &v1alpha1.SubjectSpec{ServiceAccountRef: ref}
+	for field, conn := range map[string]*v1alpha1.OAuthConnection{"client": asClient, "subject": asSubject} {
+		refused(t, field, carol.Create(t.Context(), conn.DeepCopy()), referencesPolicy,
+			`"carol" may not create tokens of ServiceAccount "robot" in namespace "`+namespace+`"`, "serviceaccounts/token")
+	}
+	letAskFor(t, namespace, "carol", "robot")
+	for field, conn := range map[string]*v1alpha1.OAuthConnection{"client": asClient, "subject": asSubject} {
+		taken(t, field, carol.Create(t.Context(), conn))
+	}
+	refused(t, "another later", change(t, carol, asClient, `{"spec":{"client":{"serviceAccountRef":{"name":"other"}}}}`),
+		referencesPolicy, `ServiceAccount "other"`)
+	leavesMetadataAlone(t, carol, asClient)
+}
+
+// letAskFor grants the right to tokens of one ServiceAccount, or of all where it has no name.
+func letAskFor(t *testing.T, namespace, name, serviceAccount string) {
+	t.Helper()
+	rule := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, Verbs: []string{"create"}}
+	if serviceAccount != "" {
+		rule.ResourceNames = []string{serviceAccount}
+	}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Namespace: namespace}, Rules: []rbacv1.PolicyRule{rule}}
+	store(t, role)
+	grant(t, namespace, name, rbacv1.RoleRef{Kind: "Role", Name: role.Name})
+	awaitRight(t, name, authorizationv1.ResourceAttributes{
+		Verb: "create", Resource: "serviceaccounts", Subresource: "token", Namespace: namespace, Name: serviceAccount,
+	})
+}
+
 func TestAConnectionsTargetIsNotAskedAbout(t *testing.T) {
 	namespace := env.Namespace(t)
 	carol := person(t, namespace, "carol", ownersRole)
@@ -107,6 +172,17 @@ func TestAnOAuthProviderStandsForEverySecretOfItsNamespace(t *testing.T) {
 	refused(t, "another token endpoint", change(t, carol, alices,
 		`{"spec":{"endpoints":{"token":"https://evil.example.com/token"}}}`), referencesPolicy, "may not get the Secrets")
 	leavesMetadataAlone(t, carol, alices)
+}
+
+func TestAnOAuthProviderStandsForEveryServiceAccountOfItsNamespace(t *testing.T) {
+	namespace := env.Namespace(t)
+	dora := person(t, namespace, "dora", ownersRole)
+	letRead(t, namespace, "dora", "")
+	provider := &v1alpha1.OAuthProvider{ObjectMeta: metav1.ObjectMeta{Name: "doras", Namespace: namespace}, Spec: described("")}
+	refused(t, "with the Secrets alone", dora.Create(t.Context(), provider), referencesPolicy,
+		`"dora" may not create tokens of the ServiceAccounts of namespace "`+namespace+`"`)
+	letAskFor(t, namespace, "dora", "")
+	taken(t, "with both", dora.Create(t.Context(), provider))
 }
 
 func TestAClusterOAuthProvidersSecretIsInTheOperatorsNamespace(t *testing.T) {
