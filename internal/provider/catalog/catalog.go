@@ -102,7 +102,25 @@ func Load() (*Catalog, error) {
 	if len(failed) > 0 {
 		return nil, errors.Join(failed...)
 	}
+	if err := c.shareErrors(); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// shareErrors gives entries the errors of the entry that they name.
+func (c *Catalog) shareErrors() error {
+	for name, entry := range c.entries {
+		if entry.ErrorsOf == "" {
+			continue
+		}
+		other, found := c.entries[entry.ErrorsOf]
+		if !found || other.ErrorsOf != "" {
+			return fmt.Errorf("catalogue file %s.yaml: errorsOf names no entry with errors of its own", name)
+		}
+		entry.Spec.Errors = slices.Concat(entry.Spec.Errors, other.Spec.Errors)
+	}
+	return nil
 }
 
 func parse(raw []byte) (*Entry, error) {

@@ -4,8 +4,11 @@
 package catalog
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
 
 func load(t *testing.T) *Catalog {
@@ -62,6 +65,16 @@ func TestCatalogueFilesAreReadStrictly(t *testing.T) {
 	} {
 		if _, err := parse([]byte(raw)); err == nil {
 			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func TestPresetsOfOneProviderShareItsErrors(t *testing.T) {
+	presets := load(t)
+	for _, name := range []string{"azure-managed-redis", "amazon-redshift-entra"} {
+		entry, _ := presets.Entry(name)
+		if !slices.ContainsFunc(entry.Spec.Errors, func(e v1alpha1.ErrorRule) bool { return strings.HasPrefix(e.Contains, "AADSTS7000222") }) {
+			t.Errorf("%s does not know what Microsoft Entra answers", name)
 		}
 	}
 }
