@@ -26,7 +26,7 @@ type Starts struct {
 // where kubectl oauth is the way. With web sign-in it lets nobody in by itself. In Link mode it does:
 // whoever holds it may connect an account.
 func (p *pass) startAddress(ctx context.Context) (string, error) {
-	if !p.personNeeded || p.conn.Spec.Redirect == v1alpha1.RedirectLoopback || p.Starts.PublicURL == "" {
+	if !p.personNeeded || p.conn.Spec.Redirect == v1alpha1.RedirectLoopback || p.conn.Spec.Grant == v1alpha1.GrantDeviceCode || p.Starts.PublicURL == "" {
 		return "", nil
 	}
 	start, err := url.JoinPath(p.Starts.PublicURL, "connect", p.conn.Namespace, p.conn.Name)

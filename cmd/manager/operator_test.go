@@ -92,7 +92,7 @@ func startOperator(ctx context.Context, ended chan<- error) error {
 	publicURL = "http://" + address
 	o, err := parse([]string{
 		"--namespace=" + testenv.OperatorNamespace, "--public-url=" + publicURL, "--callback-bind-address=" + address,
-		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--connect-mode=Link", "--connect-mode=Pairing", "--requests-per-minute=1000000",
+		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--connect-mode=Link", "--connect-mode=Pairing", "--connect-mode=DeviceCode", "--requests-per-minute=1000000",
 		"--allow-http", "--allow-cidr=127.0.0.0/8", "--log-level=error",
 	})
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
 
 func TestAWrongFlagIsNamedWithWhatItCanBe(t *testing.T) {
@@ -80,6 +82,22 @@ func TestTheSecurityModelNamesTestsThatExist(t *testing.T) {
 			if err != nil || !strings.Contains(string(source), "func "+test[1]+"(") {
 				t.Errorf("%s is not in %s", test[1], test[2])
 			}
+		}
+	}
+}
+
+func TestDeviceCodesAreOffUnlessThePlatformTeamSwitchesThemOn(t *testing.T) {
+	for flag, want := range map[string]bool{"": false, "--connect-mode=Pairing,PairingCode": false, "--connect-mode=Pairing,DeviceCode": true} {
+		flags := []string{"--namespace=oauth-operator"}
+		if flag != "" {
+			flags = append(flags, flag)
+		}
+		o, err := parse(flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.modes().Allows(v1alpha1.PairingDevice); got != want {
+			t.Errorf("%v: allowed %t, want %t", flags, got, want)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (a *Attempts) accept(ctx context.Context, g *grant) *Result {
 }
 
 // otherClient is the cause where an ID token's issuer or audience differs and nothing more is known.
-const otherClient = "its issuer or audience is another"
+const otherClient = "it was made by another provider or for another client"
 
 // otherNonce says whether an ID token that can be read was made for another authorization request
 // (OpenID Connect Core section 3.1.2.1).
