@@ -5,6 +5,7 @@ package secondopinion_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -181,5 +182,28 @@ func TestAResponseOfAnotherIssuerIsNotTheProviders(t *testing.T) {
 	page := r.walk(c.AuthorizationURL(oauth.Random(), oauth.Random(), ""), "")
 	if page.Status != http.StatusSeeOther && page.Status != http.StatusFound {
 		t.Errorf("the browser ended with %d", page.Status)
+	}
+}
+
+func TestAProviderThatWantsPushedRequestsGetsNoOthers(t *testing.T) {
+	r := withSecret(node(t, newAuthority(t), secondopinion.Options{
+		Clients: []secondopinion.Client{secretApp("client_secret_basic")}, RequirePAR: true,
+	}))
+	_, c := r.resolved(offline + "provider: {issuer: ISSUER, pushedAuthorization: None}")
+	address, err := c.Authorize(t.Context(), oauth.Random(), oauth.Random(), oauth.Random())
+	if err != nil {
+		t.Fatal(err)
+	}
+	location, err := url.Parse(r.walk(address, "").Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, ok := oauth.ParseResponse(location.Query(), "")
+	if !ok || response.Error != "invalid_request" || !c.IsIssuer(response.Issuer) {
+		t.Errorf("error %q of %q", response.Error, response.Issuer)
+	}
+	// What the plugin hands to the browser cannot be pushed before: it has a state of the plugin's own.
+	if reason := r.refusal(strings.Replace(offline, "Hosted", "Loopback", 1)); reason != v1alpha1.ReasonClientInvalid {
+		t.Errorf("with redirect Loopback the reason is %s", reason)
 	}
 }

@@ -4,6 +4,7 @@
 package secondopinion_test
 
 import (
+	"crypto/elliptic"
 	"strings"
 	"testing"
 	"time"
@@ -26,36 +27,55 @@ func deviceApp() secondopinion.Client {
 }
 
 func TestADeviceIsConnectedFromAnotherBrowser(t *testing.T) {
-	r := node(t, newAuthority(t), secondopinion.Options{Clients: []secondopinion.Client{deviceApp()}, DeviceInterval: time.Minute})
-	found, c := r.resolved(byDevice)
-	device, err := c.AskDevice(t.Context())
+	key := ecKey(t, elliptic.P256())
+	signing := deviceApp()
+	signing["token_endpoint_auth_method"], signing["jwks"] = "private_key_jwt", public(key, "k1")
+	for name, row := range map[string]struct {
+		client secondopinion.Client
+		spec   string
+	}{
+		"public":      {deviceApp(), byDevice},
+		"private key": {signing, strings.Replace(byDevice, "None", "PrivateKeyJWT, keyID: k1, secretRef: {name: client, key: client-secret}", 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := node(t, newAuthority(t), secondopinion.Options{Clients: []secondopinion.Client{row.client}, DeviceInterval: time.Minute})
+			r.secret("client", map[string][]byte{"client-secret": keyPEM(t, key)})
+			r.connectsDevice(row.spec)
+		})
+	}
+}
+
+func (r *rig) connectsDevice(spec string) {
+	r.Helper()
+	found, c := r.resolved(spec)
+	device, err := c.AskDevice(r.Context())
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
 	if device.Interval != time.Minute || time.Until(device.Expires).Round(time.Minute) != 10*time.Minute ||
 		!strings.HasPrefix(device.VerificationURI, r.issuer) || !strings.Contains(device.VerificationURIComplete, device.UserCode) {
-		t.Errorf("what the person is told: %+v", device)
+		r.Errorf("what the person is told: %+v", device)
 	}
-	_, err = c.PollDevice(t.Context(), device.DeviceCode)
+	_, err = c.PollDevice(r.Context(), device.DeviceCode)
 	r.wantPending(err, "authorization_pending")
-	_, err = c.PollDevice(t.Context(), device.DeviceCode) // at once
+	_, err = c.PollDevice(r.Context(), device.DeviceCode) // at once
 	r.wantPending(err, "slow_down")
 	if page := r.walk(device.VerificationURIComplete, ""); !strings.Contains(page.Body, "Sign-in Success") {
-		t.Fatalf("the browser ended at %s: %s", page.URL, page.Body)
+		r.Fatalf("the browser ended at %s: %s", page.URL, page.Body)
 	}
-	token, err := c.PollDevice(t.Context(), device.DeviceCode)
+	token, err := c.PollDevice(r.Context(), device.DeviceCode)
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
-	if err := found.VerifyIDToken(t.Context(), token, ""); err != nil {
-		t.Error(err)
+	if err := found.VerifyIDToken(r.Context(), token, ""); err != nil {
+		r.Error(err)
 	}
-	if account, err := found.Account(t.Context(), token, nil); account != "jane@example.com" || err != nil {
-		t.Errorf("account %q, %v", account, err)
+	if account, err := found.Account(r.Context(), token, nil); account != "jane@example.com" || err != nil {
+		r.Errorf("account %q, %v", account, err)
 	}
 	token = r.refreshed(c, token)
-	if err := c.Revoke(t.Context(), token); err != nil {
-		t.Error(err)
+	if err := c.Revoke(r.Context(), token); err != nil {
+		r.Error(err)
 	}
 }
 

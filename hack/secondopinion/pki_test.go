@@ -41,12 +41,6 @@ func newAuthority(t *testing.T) *authority {
 	return &authority{key: key, certificate: sign(t, template, template, key.Public(), key)}
 }
 
-func (a *authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.certificate)
-	return pool
-}
-
 // server is a certificate for 127.0.0.1.
 func (a *authority) server(t *testing.T) pair {
 	t.Helper()

@@ -6,6 +6,7 @@ package secondopinion
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,7 +96,8 @@ func Start(dir string, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{process: exec.Command(node, "server.mjs")}
+	// The process outlives the call; Stop ends it.
+	p := &Provider{process: exec.CommandContext(context.Background(), node, "server.mjs")}
 	p.process.Dir = dir
 	p.process.Stderr = &p.log
 	input, err := p.process.StdinPipe()

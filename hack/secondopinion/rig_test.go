@@ -153,6 +153,7 @@ func (r *rig) consent(c *oauth.Client, verifier, nonce string) oauth.Response {
 	if err != nil {
 		r.Fatal(err)
 	}
+	r.wantPushed(c, address)
 	page := r.walk(address, "")
 	location, err := url.Parse(page.Header.Get("Location"))
 	if err != nil || !strings.HasPrefix(location.String(), redirectURI+"?") {
@@ -163,6 +164,21 @@ func (r *rig) consent(c *oauth.Client, verifier, nonce string) oauth.Response {
 		r.Fatalf("the response is not for this request: error %q, issuer %q", response.Error, response.Issuer)
 	}
 	return response
+}
+
+// wantPushed fails unless an address for the browser says nothing but which request it is for, where
+// the provider lets requests be pushed (RFC 9126 section 4).
+func (r *rig) wantPushed(c *oauth.Client, address string) {
+	r.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		r.Fatal(err)
+	}
+	query := u.Query()
+	pushed := len(query) == 2 && query.Get("client_id") == c.ID && query.Get("request_uri") != ""
+	if want := c.Endpoints.PushedAuthorizationRequest != ""; pushed != want {
+		r.Errorf("pushed: %t, want %t; the address has %d parameters", pushed, want, len(query))
+	}
 }
 
 // walk signs in as jane wherever a password is asked for and presses the first button of every other
