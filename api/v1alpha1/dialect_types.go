@@ -112,7 +112,7 @@ type TokenResponseRules struct {
 
 // RevocationRequestRules say where revocation differs from RFC 7009.
 type RevocationRequestRules struct {
-	// Method of the request. The default is POST; GET and DELETE have no body.
+	// Method of the request. The default is POST; GET has no body, and DELETE has one with format JSON.
 	// +optional
 	// +kubebuilder:validation:Enum=POST;DELETE;GET
 	Method string `json:"method,omitempty"`
@@ -120,9 +120,10 @@ type RevocationRequestRules struct {
 	// +optional
 	Format BodyFormat `json:"format,omitempty"`
 	// Authentication of the request: Client, the default, authenticates as at the token endpoint;
-	// Bearer sends the token itself in the Authorization header; None sends neither.
+	// ClientSecretBasic and ClientSecretPost send the client secret so instead; Bearer sends the token
+	// itself in the Authorization header; None sends nothing.
 	// +optional
-	// +kubebuilder:validation:Enum=Client;Bearer;None
+	// +kubebuilder:validation:Enum=Client;ClientSecretBasic;ClientSecretPost;Bearer;None
 	Authentication string `json:"authentication,omitempty"`
 	// Token that is sent. The default is the refresh token where one is held, else the access token.
 	// +optional

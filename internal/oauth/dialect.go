@@ -46,7 +46,8 @@ type Revocation struct {
 	// Method is POST where it is empty.
 	Method string
 	JSON   bool
-	// Authentication is Client where it is empty; Bearer shows the token itself, None nothing.
+	// Authentication is Client where it is empty; Basic and Post send the client's secret so, Bearer
+	// shows the token itself, None nothing.
 	Authentication string
 	// AccessToken sends the access token also where a refresh token is held.
 	AccessToken bool

@@ -37,6 +37,10 @@ func (c *Client) Revoke(ctx context.Context, held *Token) error {
 		w.headers["Authorization"] = "Bearer " + token.Reveal()
 	case "None":
 		w.anonymous = true
+	case string(Basic), string(Post):
+		as := *c
+		as.Authentication = Authentication(rules.Authentication)
+		c = &as
 	}
 	params := url.Values{}
 	if !told {

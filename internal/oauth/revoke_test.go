@@ -61,7 +61,11 @@ func TestRevocationIsAsTheProviderWants(t *testing.T) {
 		"HubSpot's address":    {"/v1/{client_id}/{token}", oauth.Revocation{Method: "DELETE", Authentication: "None"}, call{"DELETE", "/revoke/v1/id/refresh%20%3F&%23", nil, map[string]string{}, ""}},
 		"Google's query":       {"?token={token}&c={client_id}", oauth.Revocation{Authentication: "None"}, call{"POST", "/revoke?token=refresh+%3F%26%23&c=id", nil, map[string]string{}, ""}},
 		"GET":                  {"?t={token}", oauth.Revocation{Method: "GET"}, call{"GET", "/revoke?t=refresh+%3F%26%23", nil, map[string]string{}, "id"}},
-		"of nobody":            {"", oauth.Revocation{Authentication: "None"}, call{"POST", "/revoke", nil, standard, ""}},
+		"GitHub's DELETE in JSON": {"", oauth.Revocation{Authentication: "ClientSecretBasic", AccessToken: true, Method: "DELETE", JSON: true, Names: map[string]string{"token": "access_token", "token_type_hint": ""}},
+			call{"DELETE", "/revoke", nil, map[string]string{"access_token": access}, "id"}},
+		"the secret in the body": {"", oauth.Revocation{Authentication: "ClientSecretPost"},
+			call{"POST", "/revoke", nil, map[string]string{"token": refresh, "token_type_hint": "refresh_token", "client_id": "id", "client_secret": "client-s3ntinel-value"}, ""}},
+		"of nobody": {"", oauth.Revocation{Authentication: "None"}, call{"POST", "/revoke", nil, standard, ""}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // wording is how a provider wants a request. Requests are made as the RFCs write them and translated on
 // their way out; the zero wording leaves them as they are.
 type wording struct {
-	// method is POST where it is empty. Others have no body.
+	// method is POST where it is empty. GET has no body, and DELETE has one only in JSON.
 	method  string
 	json    bool
 	headers map[string]string
@@ -41,8 +41,11 @@ func (w wording) translate(req *http.Request) error {
 		return err
 	}
 	body, contentType := w.encode(rename(params, w.names))
-	if w.method != "" && w.method != http.MethodPost {
-		req.Method, body = w.method, nil
+	if w.method != "" {
+		req.Method = w.method
+	}
+	if req.Method == http.MethodGet || req.Method == http.MethodDelete && !w.json {
+		body = nil
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
