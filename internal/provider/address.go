@@ -79,10 +79,13 @@ func notAllowed(blocked *egress.BlockedError) string {
 		"); use a public https address, or ask the platform team for --allow-cidr or --allow-http"
 }
 
-// checkSpec checks every address that was written or came from a preset.
+// checkSpec checks every address that was written or came from a preset, and names that matter as much.
 func checkSpec(policy egress.Policy, spec *v1alpha1.ProviderSpec, at origin) error {
 	if names := placeholders(spec.AssertionAudience); len(names) > 0 {
 		return undeclared(at, "assertionAudience", names[0])
+	}
+	if err := checkRenames(spec, at); err != nil {
+		return err
 	}
 	issuer := spec.Issuer
 	fields := []endpointField{{name: "issuer", address: &issuer, dialled: true, first: true}}
@@ -99,6 +102,36 @@ func checkSpec(policy egress.Policy, spec *v1alpha1.ProviderSpec, at origin) err
 		if err := refused(policy, f, sampled(string(*f.address)), at); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkRenames refuses what would switch a protection off without saying so.
+func checkRenames(spec *v1alpha1.ProviderSpec, at origin) error {
+	if r := spec.AuthorizationRequest; r != nil {
+		if _, renamed := r.Rename["state"]; renamed {
+			return at.errorf(v1alpha1.ReasonProviderInvalid, "authorizationRequest.rename",
+				"state has to come back under its own name, or no response can be told from a forged one; leave it as it is")
+		}
+	}
+	if spec.PKCE == none {
+		return nil
+	}
+	dropped := func(field string, names v1alpha1.ParamNames) error {
+		for _, name := range []string{"code_challenge", "code_challenge_method", "code_verifier"} {
+			if as, renamed := names[name]; renamed && as == "" {
+				return at.errorf(v1alpha1.ReasonProviderInvalid, field, "without %s there is no PKCE; set pkce: None instead", name)
+			}
+		}
+		return nil
+	}
+	if r := spec.AuthorizationRequest; r != nil {
+		if err := dropped("authorizationRequest.rename", r.Rename); err != nil {
+			return err
+		}
+	}
+	if r := spec.TokenRequest; r != nil {
+		return dropped("tokenRequest.rename", r.Rename)
 	}
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
-	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
 )
 
@@ -53,13 +52,10 @@ func apiServer(t *testing.T) *testenv.Env {
 func TestEveryCatalogueFileIsAProviderThatTheAPIServerTakes(t *testing.T) {
 	env := apiServer(t)
 	namespace := env.Namespace(t)
-	presets, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range presets.Names() {
+	all := presets(t)
+	for _, name := range all.Names() {
 		t.Run(name, func(t *testing.T) {
-			entry, _ := presets.Entry(name)
+			entry, _ := all.Entry(name)
 			p := &v1alpha1.OAuthProvider{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 				Spec:       v1alpha1.OAuthProviderSpec{ProviderSpec: *entry.Spec.DeepCopy()},

@@ -11,6 +11,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +24,12 @@ import (
 // minPresets is what the catalogue promises.
 const minPresets = 100
 
+// loaded is the catalogue, read once for all tests.
+var loaded = sync.OnceValues(catalog.Load)
+
 func load(t testing.TB) *catalog.Catalog {
 	t.Helper()
-	presets, err := catalog.Load()
+	presets, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,18 @@ type env struct {
 	kube  client.Client
 }
 
+// loadPresets reads the catalogue once for all tests.
+var loadPresets = sync.OnceValues(catalog.Load)
+
+func presets(t testing.TB) *catalog.Catalog {
+	t.Helper()
+	all, err := loadPresets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // setup makes a resolver over a fake API server with some objects and, where p is not nil, a
 // network that reaches it.
 func setup(t testing.TB, p *idp, objects ...client.Object) *env {
@@ -108,15 +120,11 @@ func setup(t testing.TB, p *idp, objects ...client.Object) *env {
 			t.Fatal(err)
 		}
 	}
-	presets, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
 	kube := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
 	clock := clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	r := &provider.Resolver{
 		Reader: kube, Secrets: kube, PublicURL: "https://operator.example/", Namespace: "oauth-operator",
-		Clock: clock, Catalog: presets, HTTP: egress.NewClient(egress.Policy{}),
+		Clock: clock, Catalog: presets(t), HTTP: egress.NewClient(egress.Policy{}),
 	}
 	if p != nil {
 		r.Policy = p.policy()

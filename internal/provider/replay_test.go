@@ -28,7 +28,6 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
-	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
 // minReplays are the shapes of dialects that there have to be.
@@ -156,11 +155,7 @@ func (s *stage) play() {
 
 // resolve makes the client of the preset as it is.
 func (s *stage) resolve() {
-	presets, err := catalog.Load()
-	if err != nil {
-		s.Fatal(err)
-	}
-	entry, found := presets.Entry(s.Preset)
+	entry, found := presets(s.T).Entry(s.Preset)
 	if !found {
 		s.Fatalf("preset: there is no %q", s.Preset)
 	}
@@ -184,7 +179,8 @@ func (s *stage) resolve() {
 		conn.Spec.Grant = v1alpha1.GrantClientCredentials
 	}
 	e := setup(s.T, nil, objects...)
-	e.Catalog, e.HTTP = presets, s.network()
+	e.HTTP = s.network()
+	var err error
 	s.resolved, err = e.Connection(s.Context(), conn)
 	if err != nil {
 		s.Fatalf("the preset with these parameters and this client: %v", err)

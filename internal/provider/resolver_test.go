@@ -28,6 +28,8 @@ func TestAPresetIsEnough(t *testing.T) {
 		Authorization: "https://github.com/login/oauth/authorize",
 		Token:         "https://github.com/login/oauth/access_token",
 		UserInfo:      "https://api.github.com/user",
+
+		DeviceAuthorization: "https://github.com/login/device/code",
 	}
 	if diff := cmp.Diff(want, got.Endpoints); diff != "" {
 		t.Error(diff)
@@ -63,6 +65,8 @@ func TestWhatIsSetOverridesThePreset(t *testing.T) {
 		Token:         "https://other.example/token",
 		Revocation:    "https://git.example.com:8443/oauth/revoke",
 		UserInfo:      "https://git.example.com:8443/api/v4/user",
+
+		DeviceAuthorization: "https://git.example.com:8443/oauth/authorize_device",
 	}, got.Endpoints); diff != "" {
 		t.Error(diff)
 	}
@@ -72,8 +76,8 @@ func TestWhatIsSetOverridesThePreset(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"a": "provider", "b": "connection"}, got.AuthorizationParams); diff != "" {
 		t.Error(diff)
 	}
-	if got.TokenParams["c"] != "token" || got.Rotation != oauth.Rotating || got.RetryWindow != time.Minute || got.TokenLifetime != 2*time.Hour {
-		t.Errorf("refresh rules: %s %v %v", got.Rotation, got.RetryWindow, got.TokenLifetime)
+	if got.TokenParams["c"] != "token" || got.Rotation != oauth.Rotating || got.RetryWindow != time.Minute {
+		t.Errorf("refresh rules: %s %v", got.Rotation, got.RetryWindow)
 	}
 }
 
