@@ -29,6 +29,7 @@ type connectOptions struct {
 // patience is how long connect waits for others.
 type patience struct {
 	Operator time.Duration // to answer at all
+	Provider time.Duration // to be asked by the operator for a code besides
 	Settle   time.Duration // once the provider's response is there: its token endpoint may be slow
 	Secret   time.Duration // to be written
 	API      time.Duration // for one request that must not be cut off
@@ -38,6 +39,7 @@ type patience struct {
 func defaultPatience() patience {
 	return patience{
 		Operator: 10 * time.Second,
+		Provider: 30 * time.Second,
 		Settle:   2 * time.Minute,
 		Secret:   time.Minute,
 		API:      10 * time.Second,
@@ -53,8 +55,9 @@ func newConnectCommand(a *app) *cobra.Command {
 		Long: `Connect an account: you consent in your browser, the operator keeps the token.
 
 The browser is opened here, and only this browser can go on: it has to reach kubectl oauth on this
-machine. With --code it can be any browser: it shows a code that you type here. It takes the right
-to create oauthauthorizations in the namespace, which ClusterRole edit has.`,
+machine. With --code it can be any browser: it shows a code that you type here. With grant DeviceCode
+it can be any browser, too: you type a code of the provider into the provider's page. It takes the
+right to create oauthauthorizations in the namespace, which ClusterRole edit has.`,
 		Example: `  # Connect the account of OAuthConnection github in the current namespace
   kubectl oauth connect github
 
@@ -96,7 +99,7 @@ type connecting struct {
 	// Set by the steps.
 	before   *v1alpha1.OAuthConnection
 	username string
-	listener net.Listener                 // nil with --code
+	listener net.Listener                 // nil where the browser does not come here
 	key      client.ObjectKey             // of the attempt
 	uid      types.UID                    // of the attempt: somebody else can take its name
 	attempt  *v1alpha1.OAuthAuthorization // as it was seen last

@@ -43,10 +43,15 @@ func (c *connecting) connectable() error {
 			Text: fmt.Sprintf("OAuthConnection %s is suspended: an account can be connected once that is lifted", conn.Name),
 			Hint: resume(conn),
 		}
-	case conn.Spec.Grant == v1alpha1.GrantClientCredentials:
+	case !conn.Spec.Grant.NeedsPerson():
 		return &problem{
-			Text: fmt.Sprintf("OAuthConnection %s needs no person: its client acts for itself (grant ClientCredentials)", conn.Name),
+			Text: fmt.Sprintf("OAuthConnection %s needs no person: its client acts for itself (grant %s)", conn.Name, clean(string(conn.Spec.Grant))),
 			Hint: c.next("status"),
+		}
+	case c.device() && (c.options.Code || c.options.Port != 0):
+		return &problem{
+			Text: fmt.Sprintf("OAuthConnection %s has grant DeviceCode: the code is typed in at the provider, in any browser, so --code and --port have nothing to do", conn.Name),
+			Hint: c.next("connect"),
 		}
 	case conn.Spec.Redirect == v1alpha1.RedirectLoopback && c.options.Code:
 		return &problem{

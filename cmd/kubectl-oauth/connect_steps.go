@@ -20,7 +20,7 @@ import (
 
 // listen opens the port that the browser comes to.
 func (c *connecting) listen(ctx context.Context) error {
-	if c.options.Code {
+	if c.options.Code || c.device() {
 		return nil
 	}
 	listener, err := listenLoopback(ctx, c.options.Port)
@@ -38,6 +38,9 @@ func (c *connecting) create(ctx context.Context) error {
 	attempt := newAttempt(c.before, c.username)
 	if c.listener != nil {
 		attempt.Spec.Method, attempt.Spec.Loopback = v1alpha1.PairingLoopback, loopbackOf(c.listener)
+	}
+	if c.device() {
+		attempt.Spec.Method = v1alpha1.PairingDevice
 	}
 	asked := attempt.Spec.DeepCopy()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.patience.API)
@@ -57,19 +60,26 @@ func (c *connecting) create(ctx context.Context) error {
 
 // admit waits for the operator's first word.
 func (c *connecting) admit(ctx context.Context) error {
+	limit := c.patience.Operator
+	if c.device() {
+		limit += c.patience.Provider
+	}
 	silent := &problem{
-		Text: fmt.Sprintf("the operator did not answer within %s: %s", c.patience.Operator, c.nothing()),
+		Text: fmt.Sprintf("the operator did not answer within %s: %s", limit, c.nothing()),
 		Hint: "is it running? " + findOperator,
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.patience.Operator, silent)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, silent)
 	defer cancel()
 	return c.followAttempt(ctx, func(attempt *v1alpha1.OAuthAuthorization) bool {
-		return attempt.Status.AuthorizationURL != ""
+		return attempt.Status.AuthorizationURL != "" || attempt.Status.UserCode != ""
 	})
 }
 
 // send serves the browser, and opens it at the address, which is printed whatever comes of that.
 func (c *connecting) send(ctx context.Context) error {
+	if c.device() {
+		return c.showCode()
+	}
 	address, err := c.serve(ctx)
 	if err != nil {
 		return err
@@ -82,13 +92,18 @@ func (c *connecting) send(ctx context.Context) error {
 		c.progress.line("Open this address in a browser on this machine:\n\n  %s\n", address)
 	default:
 		c.progress.line("Your browser opens. If it does not, open this address on this machine:\n\n  %s\n", address)
-		go func() {
-			if c.open(address) != nil {
-				c.progress.line("The browser could not be opened: open the address above yourself.")
-			}
-		}()
+		c.openSoon(address)
 	}
 	return nil
+}
+
+// openSoon starts the browser, which may take its time.
+func (c *connecting) openSoon(address string) {
+	go func() {
+		if c.open(address) != nil {
+			c.progress.line("The browser could not be opened: open the address above yourself.")
+		}
+	}()
 }
 
 // serve starts what the browser meets on this machine, and returns where it has to be opened.
@@ -125,10 +140,11 @@ func (c *connecting) consent(ctx context.Context) error {
 	bounded, cancel := c.untilLate(ctx)
 	defer cancel()
 	completed := func(attempt *v1alpha1.OAuthAuthorization) bool {
-		if !c.options.Code || attempt.Spec.Browser != nil { // a prompt is there until then
+		done := completed(attempt).Status == metav1.ConditionTrue
+		if !done && (!c.options.Code || attempt.Spec.Browser != nil) { // a prompt is there until then
 			c.progress.now(stage(attempt))
 		}
-		return completed(attempt).Status == metav1.ConditionTrue
+		return done
 	}
 	err := c.followAttempt(bounded, completed)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil && c.attempt.Status.ClaimedAt != nil {
@@ -194,8 +210,12 @@ func (c *connecting) publish(ctx context.Context) error {
 // speaksOfThisConsent says whether the status is of the token that was just obtained. That is obtained
 // after the attempt was claimed, by the same process; both times are in whole seconds. Where another
 // process's clock is ahead, the token from before can look newer: so something has to have changed, too.
+// An attempt with a device code is not claimed, and the token's time is another one than before.
 func (c *connecting) speaksOfThisConsent(conn *v1alpha1.OAuthConnection) bool {
 	obtained, claimed := conn.Status.LastRefreshTime, c.attempt.Status.ClaimedAt
+	if c.device() && obtained.Equal(c.before.Status.LastRefreshTime) {
+		return false
+	}
 	return obtained != nil && (claimed == nil || !obtained.Before(claimed)) &&
 		!equality.Semantic.DeepEqual(conn.Status, c.before.Status)
 }

@@ -73,7 +73,7 @@ func (r *request) disconnect(ctx context.Context, name string, yes, noWait bool)
 	if news := r.revocation(ctx, conn, said); news != "" {
 		r.say("About the provider: %s.", news)
 	}
-	if err == nil && conn.Spec.Grant != v1alpha1.GrantAuthorizationCode {
+	if err == nil && !conn.Spec.Grant.NeedsPerson() {
 		r.say("No person is needed for this grant, so the operator gets a new token at once. To stop that, set spec.suspend or delete the connection.")
 	}
 	return err

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -51,11 +52,19 @@ func (p *patient) steps() []finding {
 		v1alpha1.ClientResolvedCondition, v1alpha1.AuthorizedCondition, v1alpha1.TokenFreshCondition, v1alpha1.SecretPublishedCondition,
 	} {
 		c := meta.FindStatusCondition(p.conn.Status.Conditions, name)
-		if c != nil && (c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonScopesReduced) {
+		if c != nil && (c.Status != metav1.ConditionTrue || slices.Contains(reduced(), c.Reason)) {
 			found = append(found, p.judgeCondition(*c))
 		}
 	}
+	if c := meta.FindStatusCondition(p.conn.Status.Conditions, v1alpha1.GrantExpiringCondition); c != nil && c.Status == metav1.ConditionTrue {
+		found = append(found, p.judgeCondition(*c))
+	}
 	return found
+}
+
+// reduced are the reasons of conditions that are True, and that somebody has to look at all the same.
+func reduced() []string {
+	return []string{v1alpha1.ReasonScopesReduced, v1alpha1.ReasonIDTokenInvalid, v1alpha1.ReasonResponseInvalid}
 }
 
 // judgeCondition is a fault, unless workloads have what they need all the same or the operator has
@@ -74,7 +83,7 @@ func (p *patient) judgeCondition(c metav1.Condition) finding {
 func (p *patient) mendFor(reason string) string {
 	conn := p.conn
 	switch reason {
-	case v1alpha1.ReasonAuthorizationRequired, v1alpha1.ReasonReauthorizationRequired:
+	case v1alpha1.ReasonAuthorizationRequired, v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonGrantEnds:
 		return p.next("connect")
 	case v1alpha1.ReasonRecordUnreadable:
 		return p.next("connect") + ", or have the platform team restore Secret oauth-operator-keyset"
@@ -88,6 +97,16 @@ func (p *patient) mendFor(reason string) string {
 		return "correct spec.provider.issuer, or set endpoints instead of it: " + p.kubectl("edit oauthconnection %s", conn.Name)
 	case v1alpha1.ReasonClientSecretNotFound:
 		return "create the Secret with its key; the operator notices within 30 s"
+	case v1alpha1.ReasonClientKeyInvalid:
+		return "put the key or certificate that the provider knows into the Secret; the operator notices within 30 s"
+	case v1alpha1.ReasonServiceAccountTokenFailed:
+		return "do what the message says: the operator asks for tokens of named ServiceAccounts only; then: " + p.next("refresh")
+	case v1alpha1.ReasonSubjectInvalid, v1alpha1.ReasonSeedInvalid:
+		return "create the Secret with the key that the message names; the operator notices within 30 s"
+	case v1alpha1.ReasonIDTokenInvalid:
+		return "compare issuer and client id with what the provider has, then: " + p.next("connect")
+	case v1alpha1.ReasonResponseInvalid:
+		return "correct the expressions that the message names, where the provider is described; then: " + p.next("refresh")
 	case v1alpha1.ReasonEndpointNotAllowed:
 		return "ask the platform team for --allow-cidr, if the address is meant to be reached"
 	case v1alpha1.ReasonScopesReduced:

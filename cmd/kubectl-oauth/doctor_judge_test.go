@@ -138,6 +138,8 @@ func TestConditionsAreFaultsUnlessWorkloadsCanGoOn(t *testing.T) {
 		{"unknown", []metav1.Condition{condition("ClientResolved", "Unknown", "Progressing"), condition("Ready", "Unknown", "Progressing")}, levelWarning, "ClientResolved is Unknown"},
 		{"under way", []metav1.Condition{condition("ClientResolved", "False", "Progressing"), condition("Ready", "False", "Progressing")}, levelWarning, "ClientResolved is False"},
 		{"fewer scopes", []metav1.Condition{condition("Authorized", "True", "ScopesReduced"), condition("Ready", "True", "Ready")}, levelWarning, "ScopesReduced"},
+		{"nonsense in an answer", []metav1.Condition{condition("TokenFresh", "True", "ResponseInvalid"), condition("Ready", "True", "Ready")}, levelWarning, "ResponseInvalid"},
+		{"a grant that ends soon", []metav1.Condition{condition("GrantExpiring", "True", "GrantEnds"), condition("Ready", "True", "Ready")}, levelWarning, "GrantExpiring is True"},
 		{"expired", []metav1.Condition{condition("Ready", "False", "TokenExpired")}, levelFault, "Ready is False (TokenExpired)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -161,6 +163,8 @@ func TestEveryReasonHasItsMend(t *testing.T) {
 		v1alpha1.ReasonScopesReduced, v1alpha1.ReasonAuthorizationRequired, v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonRecordUnreadable,
 		v1alpha1.ReasonRefreshFailed, v1alpha1.ReasonThrottled, v1alpha1.ReasonClientRejected, v1alpha1.ReasonRequestRejected, v1alpha1.ReasonAtRisk,
 		v1alpha1.ReasonTokenUnsaved, v1alpha1.ReasonTokenExpired, v1alpha1.ReasonSecretConflict, v1alpha1.ReasonTemplateInvalid,
+		v1alpha1.ReasonClientKeyInvalid, v1alpha1.ReasonServiceAccountTokenFailed, v1alpha1.ReasonSubjectInvalid, v1alpha1.ReasonSeedInvalid,
+		v1alpha1.ReasonIDTokenInvalid, v1alpha1.ReasonResponseInvalid, v1alpha1.ReasonGrantEnds,
 	} {
 		if mend := p.mendFor(reason); mend == "" || mend == unknown {
 			t.Errorf("%s has no mend of its own", reason)

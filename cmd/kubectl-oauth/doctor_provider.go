@@ -31,6 +31,10 @@ type description struct {
 	cluster bool
 	pkce    bool
 	scopes  []string
+	// authentication is the client's way; empty where neither the client nor the provider says it.
+	authentication v1alpha1.ClientAuthentication
+	// names are what the provider calls the parameters of an authorization request.
+	names map[string]string
 }
 
 // describe reads the provider object, where there is one. It is done once.
@@ -63,6 +67,9 @@ func (p *patient) describe(ctx context.Context) (*description, error) {
 		found.scopes = append(found.scopes, string(scope))
 	}
 	found.addresses(&spec.ProviderSpec)
+	if found.client != nil {
+		found.authentication = cmp.Or(found.client.Authentication, found.authentication)
+	}
 	p.provider = found
 	return found, nil
 }
@@ -79,7 +86,16 @@ func (d *description) addresses(spec *v1alpha1.ProviderSpec) {
 		return
 	}
 	entry, found := presets.Entry(spec.Preset)
-	d.pkce = cmp.Or(spec.PKCE, presetPKCE(entry)) != "None"
+	if entry == nil {
+		entry = &catalog.Entry{}
+	}
+	d.pkce = cmp.Or(spec.PKCE, entry.Spec.PKCE) != "None"
+	d.authentication = cmp.Or(spec.ClientAuthentication, entry.Spec.ClientAuthentication)
+	for _, rules := range []*v1alpha1.AuthorizationRequestRules{entry.Spec.AuthorizationRequest, spec.AuthorizationRequest} {
+		if rules != nil {
+			d.names = rules.Rename
+		}
+	}
 	if !found || d.issuer != "" {
 		return
 	}
@@ -100,14 +116,6 @@ func (d *description) addresses(spec *v1alpha1.ProviderSpec) {
 	if d.authorization == "" && entry.Spec.Endpoints != nil {
 		d.authorization = fill(entry.Spec.Endpoints.Authorization)
 	}
-}
-
-// presetPKCE is empty without a preset.
-func presetPKCE(entry *catalog.Entry) string {
-	if entry == nil {
-		return ""
-	}
-	return entry.Spec.PKCE
 }
 
 // probeable says whether this machine asks an address that somebody else wrote: by https, where the
@@ -197,6 +205,7 @@ func (p *patient) lookAtRedirect(ctx context.Context) []finding {
 	request := oauth.Client{
 		Endpoints: oauth.Endpoints{Authorization: d.authorization}, ID: d.client.ID, PKCE: d.pkce,
 		Scopes: d.scopes, RedirectURI: uri, AuthorizationParams: p.conn.Spec.AuthorizationParams,
+		Dialect: oauth.Dialect{AuthorizationNames: d.names},
 	}
 	verifier := strings.Repeat("kubectl-oauth-doctor-", 3) // of no use: no code is asked for with it
 	answer := p.probe(ctx, request.AuthorizationURL("kubectl-oauth-doctor", verifier, "kubectl-oauth-doctor"), "text/html")

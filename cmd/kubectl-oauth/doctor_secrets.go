@@ -32,6 +32,8 @@ func (p *patient) lookAtClientSecret(ctx context.Context) []finding {
 		return p.undescribed(err)
 	case d.client == nil:
 		return nil // ClientResolved says so
+	case d.client.ServiceAccountRef != nil:
+		return []finding{ok("the client needs none: it shows tokens of ServiceAccount %s; condition ClientResolved speaks for them", d.client.ServiceAccountRef.Name)}
 	case d.client.SecretRef == nil:
 		return []finding{ok("the client is public and has none")}
 	case d.cluster:
@@ -49,15 +51,36 @@ func (p *patient) lookAtClientSecret(ctx context.Context) []finding {
 	case err != nil:
 		return []finding{p.unseen("Secret "+name, err)}
 	}
-	mend := p.kubectl(`patch secret %s --type=merge -p '{"stringData":{%q:"…"}}'`, name, key)
-	value, found := secret.Data[key]
-	if !found {
-		return []finding{fault(fmt.Sprintf("Secret %s has no key %s; it has: %s", name, key, dash(keysOf(secret))), mend)}
+	switch d.authentication {
+	case v1alpha1.ClientAuthenticationTLS:
+		return p.judgeKeys(secret, corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+	case v1alpha1.ClientAuthenticationPrivateKeyJWT:
+		if _, found := secret.Data[key]; !found && key == clientSecretKey {
+			key = corev1.TLSPrivateKeyKey
+		}
+		return p.judgeKeys(secret, key)
 	}
-	if wrong := oddValue(string(value)); wrong != "" {
-		return []finding{fault(fmt.Sprintf("key %s of Secret %s %s", key, name, wrong), mend)}
+	if missing := p.judgeKeys(secret, key); missing[0].Level != levelOK {
+		return missing
+	}
+	if wrong := oddValue(string(secret.Data[key])); wrong != "" {
+		return []finding{fault(fmt.Sprintf("key %s of Secret %s %s", key, name, wrong), p.setKey(name, key))}
 	}
 	return []finding{ok("Secret %s has key %s", name, key)}
+}
+
+// judgeKeys looks whether a Secret has all of these keys.
+func (p *patient) judgeKeys(secret *corev1.Secret, keys ...string) []finding {
+	for _, key := range keys {
+		if _, found := secret.Data[key]; !found {
+			return []finding{fault(fmt.Sprintf("Secret %s has no key %s; it has: %s", secret.Name, key, dash(keysOf(secret))), p.setKey(secret.Name, key))}
+		}
+	}
+	return []finding{ok("Secret %s has key %s", secret.Name, strings.Join(keys, " and "))}
+}
+
+func (p *patient) setKey(name, key string) string {
+	return p.kubectl(`patch secret %s --type=merge -p '{"stringData":{%q:"…"}}'`, name, key)
 }
 
 func keysOf(secret *corev1.Secret) string {

@@ -334,7 +334,7 @@ func TestAProvidersResponseIsHandedOverAndTheBrowserLearnsWhatBecameOfIt(t *test
 	}{
 		"a code":                 {"code=abc%2F1&iss=https%3A%2F%2Fidp.example.com", v1alpha1.AuthorizationResponse{Code: "abc/1", Issuer: "https://idp.example.com"}},
 		"an error":               {"error=access_denied&error_description=<b>no</b>", v1alpha1.AuthorizationResponse{Error: "access_denied"}},
-		"parameters besides":     {"code=c&scope=a&scope=b&session_state=x", v1alpha1.AuthorizationResponse{Code: "c"}},
+		"parameters besides":     {"code=c&scope=a&scope=b&session_state=x", v1alpha1.AuthorizationResponse{Code: "c", Parameters: map[string]string{"session_state": "x"}}},
 		"an error that is none":  {"error=%22%1b[31m", v1alpha1.AuthorizationResponse{Error: "server_error"}},
 		"an error without limit": {"error=" + strings.Repeat("e", 200), v1alpha1.AuthorizationResponse{Error: "server_error"}},
 	} {

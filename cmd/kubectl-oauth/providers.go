@@ -13,7 +13,6 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
 
-	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 )
 
@@ -78,7 +77,7 @@ func (a *app) preset(presets *catalog.Catalog, name string) (preset, error) {
 	}
 	p := &problem{
 		Text: fmt.Sprintf("there is no built-in provider %q", name),
-		Hint: "there are " + strings.Join(presets.Names(), ", ") + "; any other is described by its issuer or its endpoints",
+		Hint: fmt.Sprintf("all %d of them: %s providers; any other is described by its issuer or its endpoints", len(presets.Names()), a.name),
 	}
 	if near := nearest(presets.Names(), name); len(near) > 0 {
 		p.Hint = "did you mean " + strings.Join(near, " or ") + "?"
@@ -174,8 +173,11 @@ func (p preset) printFacts(out io.Writer) {
 		}
 		fmt.Fprintf(out, "  %s (%s): %s\n", parameter.Name, value, parameter.Description)
 	}
+	if len(p.Grants) > 0 {
+		fmt.Fprintf(out, "\nGrants\n  %s\n", joined(p.Grants))
+	}
 	if scopes := p.Spec.Scopes; scopes != nil && len(scopes.Required) > 0 {
-		fmt.Fprintf(out, "\nScopes that are always asked for\n  %s\n", joinScopes(scopes.Required))
+		fmt.Fprintf(out, "\nScopes that are always asked for\n  %s\n", joined(scopes.Required))
 	}
 	fmt.Fprintln(out, "\nNotes")
 	for _, note := range p.Notes {
@@ -183,9 +185,9 @@ func (p preset) printFacts(out io.Writer) {
 	}
 }
 
-func joinScopes(scopes []v1alpha1.Scope) string {
-	words := make([]string, len(scopes))
-	for i, s := range scopes {
+func joined[T ~string](texts []T) string {
+	words := make([]string, len(texts))
+	for i, s := range texts {
 		words[i] = string(s)
 	}
 	return strings.Join(words, ", ")

@@ -111,10 +111,11 @@ func (r *response) handOver(answer *v1alpha1.AuthorizationResponse) (localPage, 
 }
 
 // read takes what a provider sends (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207) and nothing
-// ambiguous. Parameters that are not known are ignored, as RFC 6749 section 4.1.2 asks.
+// ambiguous. Parameters that are not known are for the operator, whose description of the provider may
+// ask for them.
 func (r *response) read(query url.Values) (*v1alpha1.AuthorizationResponse, bool) {
 	parsed, ok := oauth.ParseResponse(query, "")
-	answer := &v1alpha1.AuthorizationResponse{Code: parsed.Code.Reveal(), Issuer: parsed.Issuer, Error: parsed.Error}
+	answer := &v1alpha1.AuthorizationResponse{Code: parsed.Code.Reveal(), Issuer: parsed.Issuer, Error: parsed.Error, Parameters: parsed.Parameters}
 	switch {
 	case !ok, !r.state.Equal(parsed.State), query.Has("code") == query.Has("error"),
 		len(answer.Code) > maxResponseValue, len(answer.Issuer) > maxResponseIssuer:

@@ -113,7 +113,7 @@ func (s *screen) facts() {
 	}
 	s.token()
 	if st.RefreshTokenExpiresAt != nil {
-		s.field("Grant", s.tense(st.RefreshTokenExpiresAt, "ends", "ended"))
+		s.field("Grant", s.grantEnds())
 	}
 	if s.conn.Spec.Grant == v1alpha1.GrantAuthorizationCode && (s.wide || st.LastRefreshTime == nil) {
 		s.field("Redirect", clean(st.RedirectURI))
@@ -123,6 +123,15 @@ func (s *screen) facts() {
 	}
 }
 
+// grantEnds is marked in the last days: nothing but a person helps then.
+func (s *screen) grantEnds() string {
+	ends := s.tense(s.conn.Status.RefreshTokenExpiresAt, "ends", "ended")
+	if meta.IsStatusConditionTrue(s.conn.Status.Conditions, v1alpha1.GrantExpiringCondition) {
+		ends = s.paint.in(yellow, "!! "+ends) + ", however often it is renewed"
+	}
+	return ends
+}
+
 func (s *screen) account() string {
 	account, expected := clean(s.conn.Status.Account), clean(s.conn.Spec.ExpectedAccount)
 	switch {
@@ -130,7 +139,7 @@ func (s *screen) account() string {
 		return account
 	case expected != "":
 		return "nobody has connected it; " + expected + " has to"
-	case s.conn.Spec.Grant != v1alpha1.GrantAuthorizationCode:
+	case !s.conn.Spec.Grant.NeedsPerson():
 		return "the client itself (" + clean(string(s.conn.Spec.Grant)) + ")"
 	case s.conn.Status.LastRefreshTime == nil:
 		return "nobody has connected it"
@@ -278,6 +287,9 @@ func (s *screen) next() {
 		command = s.command(conn.Namespace, "refresh", conn.Name)
 	case v1alpha1.ReasonSuspended:
 		command = resume(conn)
+	}
+	if command == "" && meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.GrantExpiringCondition) {
+		command = s.command(conn.Namespace, "connect", conn.Name)
 	}
 	if overdue(conn, s.now) { // the conditions are those that a stopped operator left
 		command = s.command(conn.Namespace, "doctor", conn.Name)

@@ -99,6 +99,8 @@ func markOf(conn *v1alpha1.OAuthConnection, c metav1.Condition) mark {
 		return mark{"--", grey}
 	case ready && c.Status == metav1.ConditionTrue && meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.ReconcilingCondition):
 		return mark{"..", yellow} // usable, and a step has to be tried again
+	case c.Reason == v1alpha1.ReasonIDTokenInvalid || c.Reason == v1alpha1.ReasonResponseInvalid:
+		return mark{"!!", yellow} // it works, and somebody has to look
 	case c.Status == metav1.ConditionTrue:
 		return mark{"ok", green}
 	case c.Status == metav1.ConditionUnknown || c.Reason == v1alpha1.ReasonProgressing:
