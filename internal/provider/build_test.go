@@ -4,6 +4,9 @@
 package provider_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,6 +34,7 @@ func TestClientAuthenticationDefaults(t *testing.T) {
 		"a secret":                     {secretRef, "", nil, oauth.Basic},
 		"no secret":                    {public, "", nil, oauth.None},
 		"no secret whatever they like": {public, v1alpha1.ClientSecretPost, nil, oauth.None},
+		"only a key is offered":        {secretRef, "", []any{"private_key_jwt", "tls_client_auth"}, oauth.PrivateKeyJWT},
 		"only post is offered":         {secretRef, "", []any{"client_secret_post", "private_key_jwt"}, oauth.Post},
 		"both are offered":             {secretRef, "", []any{"client_secret_post", "client_secret_basic"}, oauth.Basic},
 		"neither is offered":           {secretRef, "", []any{"client_secret_jwt"}, oauth.Basic},
@@ -40,7 +44,11 @@ func TestClientAuthenticationDefaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newIDP(t)
 			p.document(openID, map[string]any{"token_endpoint_auth_methods_supported": test.offered})
-			e := setup(t, p, secret("team-a", "s", "hush"))
+			value := "hush"
+			if test.want == oauth.PrivateKeyJWT {
+				value = pkcs8(keys()["P-256"])
+			}
+			e := setup(t, p, secret("team-a", "s", value))
 			conn := connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), ClientAuthentication: test.provider})
 			conn.Spec.Client = test.client
 			if got := e.resolve(t, conn).Authentication; got != test.want {
@@ -110,12 +118,18 @@ func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
 		return connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), Endpoints: &v1alpha1.Endpoints{Token: "https://idp.example/token"}})
 	}
 	first := e.resolve(t, base()).Fingerprint
-	if len(first) != 64 {
-		t.Fatalf("got %q", first)
+	// Grants that are held already must outlive an upgrade.
+	held, err := json.Marshal([]any{p.URL, "id", "", "https://idp.example/token", "", ""})
+	if sum := sha256.Sum256(held); err != nil || first != hex.EncodeToString(sum[:]) {
+		t.Fatalf("the fingerprint of what was there before is another: %s", first)
 	}
 	same := map[string]func(*v1alpha1.OAuthConnection){
-		"nothing":        func(*v1alpha1.OAuthConnection) {},
-		"scopes":         func(c *v1alpha1.OAuthConnection) { c.Spec.Scopes = []v1alpha1.Scope{"x"} },
+		"nothing": func(*v1alpha1.OAuthConnection) {},
+		"scopes":  func(c *v1alpha1.OAuthConnection) { c.Spec.Scopes = []v1alpha1.Scope{"x"} },
+		"PKCE":    func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.PKCE = "None" },
+		"free metadata": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "body.x"}}
+		},
 		"params":         func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.TokenParams = v1alpha1.RequestParams{"a": "b"} },
 		"authentication": func(c *v1alpha1.OAuthConnection) { c.Spec.Client.Authentication = v1alpha1.ClientSecretPost },
 	}
@@ -124,7 +138,21 @@ func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
 		"token":         func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Token = "https://evil.example/token" },
 		"authorization": func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Authorization = "https://evil.example/" },
 		"userInfo":      func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.UserInfo = "https://evil.example/" },
-		"revocation":    func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Revocation = "https://evil.example/" },
+		"refresh":       func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Refresh = "https://evil.example/" },
+		"introspection": func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Introspection = "https://evil.example/" },
+		"device": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Endpoints.DeviceAuthorization = "https://evil.example/"
+		},
+		"pushed": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Endpoints.PushedAuthorizationRequest = "https://evil.example/"
+		},
+		"metadata": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "body.x", Pattern: "a"}}
+		},
+		"metadata's pattern": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "body.x", Pattern: "b"}}
+		},
+		"revocation": func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Revocation = "https://evil.example/" },
 		"issuer": func(c *v1alpha1.OAuthConnection) {
 			c.Spec.Provider.Issuer = ""
 			c.Spec.Provider.Endpoints.Authorization = "https://idp.example/"
@@ -147,4 +175,70 @@ func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
 		}
 		seen[got] = name
 	}
+}
+
+func TestAuthorizationRequestsArePushedWhereThatCanBe(t *testing.T) {
+	const pushed = "pushed_authorization_request_endpoint"
+	type change = map[string]any
+	for name, test := range map[string]struct {
+		advertised change
+		setting    string
+		written    v1alpha1.EndpointURL
+		loopback   bool
+		want       string // path; "refused"
+	}{
+		"advertised":             {change{pushed: "/par"}, "", "", false, "/par"},
+		"required":               {change{pushed: "/par", "require_pushed_authorization_requests": true}, "Auto", "", false, "/par"},
+		"not advertised":         {nil, "", "", false, ""},
+		"switched off":           {change{pushed: "/par"}, "None", "", false, ""},
+		"written":                {nil, "", "/mine", false, "/mine"},
+		"loopback":               {change{pushed: "/par"}, "", "", true, ""},
+		"loopback, required":     {change{pushed: "/par", "require_pushed_authorization_requests": true}, "", "", true, "refused"},
+		"loopback, switched off": {change{pushed: "/par", "require_pushed_authorization_requests": true}, "None", "", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newIDP(t)
+			if path, found := test.advertised[pushed]; found {
+				test.advertised[pushed] = p.URL + path.(string)
+			}
+			p.document(openID, test.advertised)
+			spec := v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(p.URL), PushedAuthorization: test.setting}
+			if test.written != "" {
+				spec.Endpoints = &v1alpha1.Endpoints{PushedAuthorizationRequest: v1alpha1.EndpointURL(p.URL) + test.written}
+			}
+			conn := connection(spec)
+			if test.loopback {
+				conn.Spec.Redirect = v1alpha1.RedirectLoopback
+			}
+			e := setup(t, p, secret("team-a", "s", "hush"))
+			if test.want == "refused" {
+				e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.redirect:", "use Hosted")
+				return
+			}
+			want := test.want
+			if want != "" {
+				want = p.URL + want
+			}
+			if got := e.resolve(t, conn).Endpoints.PushedAuthorizationRequest; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestGrantsHaveWhatTheyNeed(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	conn := connection(plain())
+	conn.Spec.Grant = v1alpha1.GrantDeviceCode
+	e.refused(t, conn, v1alpha1.ReasonProviderInvalid, "spec.provider.endpoints.deviceAuthorization:")
+	conn.Spec.Provider.Endpoints = &v1alpha1.Endpoints{Token: "https://idp.example/token", DeviceAuthorization: "https://idp.example/device"}
+	conn.Spec.Provider.Scopes = &v1alpha1.ScopeRules{Required: []v1alpha1.Scope{"offline_access"}}
+	got := e.resolve(t, conn)
+	if got.RedirectURI != "" || got.CallbackPath != "" || len(got.Scopes) != 1 {
+		t.Errorf("got %q and %v", got.RedirectURI, got.Scopes)
+	}
+	conn.Spec.Client = &v1alpha1.ClientSpec{ID: "id"}
+	e.resolve(t, conn)
+	conn.Spec.Client = nil
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.client")
 }

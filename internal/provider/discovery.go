@@ -180,7 +180,12 @@ func (d *discovery) get(ctx context.Context, address string) (found *metadata, f
 	if err != nil {
 		return nil, false, failed("its metadata could not be read to the end or is larger than the operator accepts")
 	}
-	if err := json.Unmarshal(body, &found); err != nil || found == nil {
+	err = json.Unmarshal(body, &found)
+	// A field of the wrong type is as good as absent: most are there for others than us.
+	if odd, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && odd.Field != "" && found != nil && found.Issuer != "" {
+		err = nil
+	}
+	if err != nil || found == nil {
 		return nil, false, failed("its metadata is not the JSON of RFC 8414 (a web page?); correct the issuer, or set endpoints instead of it")
 	}
 	return found, true, nil

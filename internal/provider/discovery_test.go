@@ -241,10 +241,23 @@ func TestManyConnectionsShareOneRequestThatNoneCanCancel(t *testing.T) {
 	}
 }
 
+func TestFieldsOfMetadataThatAreOddAreAsGoodAsAbsent(t *testing.T) {
+	p := newIDP(t)
+	p.document(openID, map[string]any{
+		"jwks_uri": 1, "mtls_endpoint_aliases": []any{"x"}, "require_pushed_authorization_requests": "yes",
+		"introspection_endpoint": "http://10.0.0.1/", "device_authorization_endpoint": "https://{x}/",
+	})
+	got := setup(t, p, secret("team-a", "s", "hush")).resolve(t, byIssuer(p.URL)).Endpoints
+	if got.Token != p.URL+"/token" || got.Introspection != "" || got.DeviceAuthorization != "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func FuzzDiscovery(f *testing.F) {
 	f.Add(200, []byte(`{"issuer":"https://idp.example","token_endpoint":"https://idp.example/t","authorization_endpoint":"https://idp.example/a"}`))
 	f.Add(200, []byte(`{"issuer":"https://idp.example","token_endpoint":"https://127.0.0.1/`+hostile+`","authorization_endpoint":"a"}`))
 	f.Add(200, []byte(`{"issuer":"`+hostile+`","token_endpoint_auth_methods_supported":[1]}`))
+	f.Add(200, []byte(`{"issuer":"https://idp.example","token_endpoint":"https://idp.example/t","authorization_endpoint":"https://idp.example/a","jwks_uri":1,"mtls_endpoint_aliases":[],"pushed_authorization_request_endpoint":"http://10.0.0.1","device_authorization_endpoint":"https://{x}"}`))
 	f.Add(404, []byte(hostile))
 	e := setup(f, nil, secret("team-a", "s", "hush"))
 	f.Fuzz(func(t *testing.T, status int, document []byte) {
@@ -261,7 +274,10 @@ func FuzzDiscovery(f *testing.F) {
 		var refusal *provider.Error
 		switch {
 		case err == nil:
-			for _, address := range []string{got.Endpoints.Token, got.Endpoints.Revocation, got.Endpoints.UserInfo} {
+			for _, address := range []string{
+				got.Endpoints.Token, got.Endpoints.Revocation, got.Endpoints.UserInfo, got.Endpoints.Introspection,
+				got.Endpoints.DeviceAuthorization, got.Endpoints.PushedAuthorizationRequest,
+			} {
 				if address != "" && egress.CheckURL(egress.Policy{}, address) != nil {
 					t.Fatalf("took %q", address)
 				}

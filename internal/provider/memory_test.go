@@ -4,12 +4,16 @@
 package provider_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
@@ -74,3 +78,25 @@ func TestOfMetadataOnlyWhatIsUsedIsKept(t *testing.T) {
 	}
 	runtime.KeepAlive(e)
 }
+
+func BenchmarkConnection(b *testing.B) {
+	p := newIDP(b)
+	p.document(openID, nil)
+	e := setup(b, p)
+	e.Secrets = oneSecret{secret("team-a", "s", "hush")}
+	conn := connection(v1alpha1.ProviderSpec{Preset: "google", Issuer: v1alpha1.EndpointURL(p.URL)})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Connection(context.Background(), conn); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type oneSecret struct{ *corev1.Secret }
+
+func (o oneSecret) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	*into.(*corev1.Secret) = *o.Secret
+	return nil
+}
+func (oneSecret) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }

@@ -96,6 +96,8 @@ func (r *Resolved) VerifyIDToken(ctx context.Context, token *oauth.Token, nonce 
 	switch {
 	case err != nil && strings.Contains(err.Error(), "fetching keys"):
 		return &IDTokenError{"the provider's keys could not be fetched, so its signature is not checked"}
+	case err != nil && strings.Contains(err.Error(), "unmarshal claims"):
+		return &IDTokenError{"its claims cannot be read"}
 	case err != nil:
 		return &IDTokenError{"its signature is not the provider's"}
 	case r.Issuer != "" && verified.Issuer != r.Issuer && "https://"+verified.Issuer != r.Issuer: // Google may leave the scheme out
