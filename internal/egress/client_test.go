@@ -6,6 +6,7 @@ package egress
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -276,5 +277,15 @@ func TestConnectionsAreKeptForAllWorkers(t *testing.T) {
 	}
 	if n := s.accepted.Load(); n > idlePerHost+2 {
 		t.Errorf("%d connections for %d requests of %d workers", n, s.served.Load(), idlePerHost)
+	}
+}
+
+func TestAClientWithACertificateIsGuardedAsWell(t *testing.T) {
+	for _, address := range []string{"https://127.0.0.1/", "http://idp.example/", "https://169.254.169.254/"} {
+		_, _, err := get(t, NewClientWith(Policy{}, tls.Certificate{}), address)
+		var blocked *BlockedError
+		if !errors.As(err, &blocked) {
+			t.Errorf("%s: got %v", address, err)
+		}
 	}
 }

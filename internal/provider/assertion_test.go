@@ -85,7 +85,7 @@ func signing(secretKey, keyID, algorithm string) *v1alpha1.OAuthConnection {
 func opened(t testing.TB, assertion oauth.Secret, key crypto.PublicKey) (jose.Header, map[string]any) {
 	t.Helper()
 	algorithms := []jose.SignatureAlgorithm{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-	signed, err := jose.ParseSigned(assertion.Reveal(), algorithms)
+	signed, err := jose.ParseSignedCompact(assertion.Reveal(), algorithms)
 	if err != nil {
 		t.Fatal(err)
 	}
