@@ -24,9 +24,10 @@ func TestEveryParameterIsDescribedAndUsed(t *testing.T) {
 	presets := load(t)
 	for _, name := range presets.Names() {
 		entry, _ := presets.Entry(name)
-		addresses := string(entry.Spec.Issuer)
+		addresses := string(entry.Spec.Issuer) + entry.Spec.AssertionAudience
 		if e := entry.Spec.Endpoints; e != nil {
-			addresses += string(e.Authorization + e.Token + e.Revocation + e.UserInfo)
+			addresses += string(e.Authorization + e.Token + e.Refresh + e.Revocation + e.UserInfo +
+				e.DeviceAuthorization + e.PushedAuthorizationRequest + e.Introspection)
 		}
 		for _, p := range entry.Parameters {
 			if p.Description == "" || !strings.Contains(addresses, "{"+p.Name+"}") {
