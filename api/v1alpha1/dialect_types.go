@@ -248,6 +248,12 @@ type RefreshRules struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
 	AbsoluteLifetime *metav1.Duration `json:"absoluteLifetime,omitempty"`
+	// Repeat lists what a refresh sends once more, for providers that ask for it: redirect_uri, scope.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=redirect_uri;scope
+	Repeat []string `json:"repeat,omitempty"`
 	// GrantType of a refresh, where it is not refresh_token.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128

@@ -70,7 +70,8 @@ type SignedJWT struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Issuer string `json:"issuer,omitempty"`
-	// Subject is sub. The default is Issuer.
+	// Subject is sub, which RFC 7523 asks for and most providers need: whom the token is for. It is left
+	// out by default, because to Google it means somebody else than the service account itself.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Subject string `json:"subject,omitempty"`

@@ -94,10 +94,13 @@ func (c *Client) authorizationRequest(state, verifier, nonce string) url.Values 
 	return params
 }
 
-func (c *Client) scope() string {
+func (c *Client) scope() string { return c.joined(c.Scopes) }
+
+// joined writes scopes as the provider takes them.
+func (c *Client) joined(scopes []string) string {
 	separator := c.ScopeSeparator
 	if separator == "" {
 		separator = " "
 	}
-	return strings.Join(c.Scopes, separator)
+	return strings.Join(scopes, separator)
 }

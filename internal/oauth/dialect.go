@@ -18,6 +18,8 @@ type Dialect struct {
 	Headers map[string]string
 	// RefreshGrantType takes the place of refresh_token.
 	RefreshGrantType string
+	// RepeatRedirectURI and RepeatScope send those once more with a refresh.
+	RepeatRedirectURI, RepeatScope bool
 	// Read translates an answer of the token endpoint to the names of RFC 6749 section 5; nil where it
 	// has them already. What it puts under expires_in and refresh_token_expires_in are seconds. It does
 	// not change what it is given.

@@ -25,6 +25,12 @@ func (c *Client) Refresh(ctx context.Context, held *Token) (*Token, error) {
 	if c.Dialect.RefreshGrantType == "" {
 		params["grant_type"] = "refresh_token"
 	}
+	if c.Dialect.RepeatRedirectURI {
+		params["redirect_uri"] = c.RedirectURI
+	}
+	if c.Dialect.RepeatScope && len(asked) > 0 {
+		params["scope"] = c.joined(asked)
+	}
 	next, err := c.askToken(ctx, address, asked, c.RefreshParams, params)
 	switch {
 	case next == nil:

@@ -117,6 +117,21 @@ func TestARefreshGoesWhereAndAsTheProviderWants(t *testing.T) {
 	}
 }
 
+func TestARefreshRepeatsWhatTheProviderAsksFor(t *testing.T) {
+	c, calls := scripted(t, answer(200, jsonType, `{"access_token":"new"}`))
+	c.RedirectURI, c.ScopeSeparator = "https://operator.example/callback", ","
+	c.Dialect.RepeatRedirectURI, c.Dialect.RepeatScope = true, true
+	before := held()
+	before.Scopes = []string{"granted", "too"}
+	if _, err := c.Refresh(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	got := only(t, calls).params
+	if got["redirect_uri"] != c.RedirectURI || got["scope"] != "granted,too" {
+		t.Errorf("sent %v", got)
+	}
+}
+
 func TestAStaleConnectionGetsTheWholeTranslatedBodyAgain(t *testing.T) {
 	var bodies []int64
 	again := clientOf(func(r *http.Request) (*http.Response, error) {

@@ -83,6 +83,8 @@ func dialect(spec *v1alpha1.ProviderSpec, answers *translation) oauth.Dialect {
 	}
 	if r := spec.Refresh; r != nil {
 		d.RefreshGrantType = r.GrantType
+		d.RepeatRedirectURI = slices.Contains(r.Repeat, "redirect_uri")
+		d.RepeatScope = slices.Contains(r.Repeat, "scope")
 	}
 	if r := spec.RevocationRequest; r != nil {
 		d.Revocation = oauth.Revocation{
@@ -171,8 +173,9 @@ func scopes(s *source, rules *v1alpha1.ScopeRules) []string {
 }
 
 // fingerprint covers whom the tokens belong to, every address that somebody wrote down and what may
-// become part of one. Those that were only discovered are left out: the issuer vouches for them. What
-// came later is added only where it is used, so that older grants go on.
+// become part of one. Those that were only discovered are left out: the issuer vouches for them. So does
+// the catalogue for its own: a release that corrects one must not cost everybody a consent. What came
+// later is added only where it is used, so that older grants go on.
 func fingerprint(clientID string, spec *v1alpha1.ProviderSpec) string {
 	e := v1alpha1.Endpoints{}
 	if spec.Endpoints != nil {
@@ -196,6 +199,12 @@ func fingerprint(clientID string, spec *v1alpha1.ProviderSpec) string {
 		if rule.Pattern != "" {
 			parts = append(parts, "metadata", rule.Name, rule.Pattern)
 		}
+	}
+	if spec.Preset != "" {
+		parts = append(parts, "preset", spec.Preset)
+	}
+	if len(spec.Parameters) > 0 {
+		parts = append(parts, spec.Parameters) // a map is written in order
 	}
 	raw, err := json.Marshal(parts)
 	if err != nil { // strings always marshal

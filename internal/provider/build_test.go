@@ -177,6 +177,35 @@ func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
 	}
 }
 
+func TestTheCatalogueVouchesForItsAddressesAndNotForWhatIsWrittenOverThem(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	of := func(spec v1alpha1.ProviderSpec) string { return e.resolve(t, connection(spec)).Fingerprint }
+	gitlab := of(v1alpha1.ProviderSpec{Preset: "gitlab"})
+	if got := of(v1alpha1.ProviderSpec{Preset: "gitlab", Parameters: map[string]string{"host": "gitlab.com"}}); got != gitlab {
+		t.Error("a parameter that says what the preset says changes the fingerprint")
+	}
+	entry, _ := e.Catalog.Entry("gitlab")
+	was := *entry.Spec.Endpoints
+	entry.Spec.Endpoints.Revocation = "https://{host}/oauth/revocations"
+	t.Cleanup(func() { *entry.Spec.Endpoints = was })
+	corrected := setup(t, nil, secret("team-a", "s", "hush"))
+	corrected.Catalog = e.Catalog
+	if got := corrected.resolve(t, connection(v1alpha1.ProviderSpec{Preset: "gitlab"})).Fingerprint; got != gitlab {
+		t.Error("a correction of the catalogue changes the fingerprint")
+	}
+	for name, spec := range map[string]v1alpha1.ProviderSpec{
+		"another preset": {Preset: "github"},
+		"another host":   {Preset: "gitlab", Parameters: map[string]string{"host": "gitlab.example.com"}},
+		"an endpoint":    {Preset: "gitlab", Endpoints: &v1alpha1.Endpoints{Token: "https://evil.example/token"}},
+		"an issuer":      {Preset: "gitlab", Issuer: "https://evil.example", Endpoints: &v1alpha1.Endpoints{Token: "https://gitlab.com/oauth/token", Authorization: "https://gitlab.com/oauth/authorize"}},
+	} {
+		got, err := e.Described(t.Context(), connection(spec))
+		if err != nil || got.Fingerprint == gitlab {
+			t.Errorf("%s does not change the fingerprint: %v", name, err)
+		}
+	}
+}
+
 func TestAuthorizationRequestsArePushedWhereThatCanBe(t *testing.T) {
 	const pushed = "pushed_authorization_request_endpoint"
 	type change = map[string]any

@@ -6,6 +6,7 @@ package provider
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -43,6 +44,9 @@ type cache struct {
 type description struct {
 	spec        *v1alpha1.ProviderSpec
 	displayName string
+	// written is what the fingerprint covers: the spec as it was, without parameters that say what the
+	// preset says anyway.
+	written *v1alpha1.ProviderSpec
 }
 
 // programs are a description's expressions. They are kept each by itself, as they weigh much more.
@@ -81,11 +85,16 @@ func (c *cache) describe(presets *catalog.Catalog, policy egress.Policy, spec *v
 	if d, found := c.descriptions.Get(key); found {
 		return d, nil
 	}
-	d := &description{spec: spec.DeepCopy()}
+	d := &description{spec: spec.DeepCopy(), written: spec.DeepCopy()}
 	if spec.Preset != "" {
 		if d.spec, d.displayName, err = applyPreset(presets, spec, at); err != nil {
 			return nil, err
 		}
+		entry, _ := presets.Entry(spec.Preset)
+		maps.DeleteFunc(d.written.Parameters, func(name, value string) bool {
+			p, _ := entry.Parameter(name)
+			return value == p.Default
+		})
 	} else if len(spec.Parameters) > 0 {
 		return nil, at.errorf(v1alpha1.ReasonProviderInvalid, "parameters", "only a preset has parameters; set preset, or remove them")
 	}

@@ -111,6 +111,11 @@ func (t *translation) read(answer oauth.Answer) oauth.Reading {
 		}
 		if issue != "" {
 			reading.Issues = append(reading.Issues, "tokenResponse."+field.name+" "+issue)
+			// What stands under the name of RFC 6749 is what the expression was to correct: milliseconds, or
+			// a token of somebody else. A refresh token is not given up for that.
+			if field.standard != "refresh_token" {
+				delete(reading.Body, field.standard)
+			}
 		}
 	}
 	return reading

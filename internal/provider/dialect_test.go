@@ -102,14 +102,32 @@ func TestAnExpressionThatGivesSomethingElseIsNamedAndLeftOut(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			reading := e.read(t, test.rules, strings.Replace(test.body, "{", `{"access_token":"a","expires_in":5,`, 1))
+			reading := e.read(t, test.rules, strings.Replace(test.body, "{", `{"access_token":"a","expires_in":5,"scope":"s","error":"e",`, 1))
 			if diff := cmp.Diff([]string{test.want}, reading.Issues); diff != "" {
 				t.Error(diff)
 			}
-			if reading.Body["access_token"] != "a" || reading.Body["expires_in"] != 5.0 {
-				t.Errorf("what the RFC's names hold is lost: %v", reading.Body)
+			// What it was to correct is not used in its place; everything else is.
+			want := map[string]any{"access_token": "a", "expires_in": 5.0, "scope": "s", "error": "e"}
+			for name, expression := range map[string]v1alpha1.Expression{
+				"access_token": test.rules.AccessToken, "expires_in": test.rules.ExpiresIn + test.rules.ExpiresAt,
+				"scope": test.rules.Scope, "error": test.rules.Error,
+			} {
+				if expression != "" {
+					delete(want, name)
+				}
+				if reading.Body[name] != want[name] {
+					t.Errorf("%s is %v, want %v", name, reading.Body[name], want[name])
+				}
 			}
 		})
+	}
+}
+
+func TestARefreshTokenIsNotGivenUpForAnExpression(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	reading := e.read(t, v1alpha1.TokenResponseRules{RefreshToken: "body.next"}, `{"access_token":"a","refresh_token":"r","next":[1]}`)
+	if reading.Body["refresh_token"] != "r" || len(reading.Issues) != 1 {
+		t.Errorf("got %v, %v", reading.Body, reading.Issues)
 	}
 }
 

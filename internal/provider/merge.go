@@ -150,6 +150,9 @@ func mergeRefresh(m, over *v1alpha1.RefreshRules) {
 	override(&m.IdleTimeout, over.IdleTimeout)
 	override(&m.AbsoluteLifetime, over.AbsoluteLifetime)
 	override(&m.GrantType, over.GrantType)
+	if len(over.Repeat) > 0 {
+		m.Repeat = over.Repeat
+	}
 }
 
 // mergeMetadata replaces rules of the same name.

@@ -150,7 +150,7 @@ func (r *Resolver) complete(ctx context.Context, s *source, ask bool) (*Resolved
 	if err := r.addClient(ctx, resolved, s, d, found, ask); err != nil {
 		return nil, err
 	}
-	resolved.Fingerprint = fingerprint(resolved.ID, d.spec)
+	resolved.Fingerprint = fingerprint(resolved.ID, d.written)
 	return resolved, nil
 }
 

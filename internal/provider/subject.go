@@ -76,7 +76,7 @@ func (r *Resolver) signedSubject(ctx context.Context, s *source, field secretFie
 	for name, value := range spec.Claims {
 		claims[name] = value
 	}
-	claims["iss"], claims["sub"] = issuer, issuer
+	claims["iss"] = issuer
 	if spec.Subject != "" {
 		claims["sub"] = spec.Subject
 	}
