@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,6 +42,7 @@ func everyRightIsUsed(t *testing.T, e *evidence) {
 	w.connects(t, w.person(t, "edith", testenv.Edit, namespace), namespace, "paired")
 	w.connectsByPage(t, namespace, "inline")
 	names = append(names, "itself", "paired")
+	w.showsATokenOf(t, namespace, "robot")
 
 	w.askRefresh(t, namespace, names, "once")
 	w.refreshed(t, namespace, names, "once")
@@ -81,6 +85,49 @@ func (w *world) allKinds(t *testing.T, namespace string) []string {
 		w.create(t, c)
 	}
 	return []string{"own", "cluster", "inline"}
+}
+
+// showsATokenOf has a client authenticate with tokens of a ServiceAccount. The provider does not know it.
+func (w *world) showsATokenOf(t *testing.T, namespace, account string) {
+	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: account}
+	operatorAccount := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount}
+	w.create(t, &corev1.ServiceAccount{ObjectMeta: meta})
+	w.create(t, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{account}, Verbs: []string{"create"},
+	}}})
+	w.create(t, &rbacv1.RoleBinding{
+		ObjectMeta: meta, Subjects: []rbacv1.Subject{operatorAccount},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: account},
+	})
+	eventually(t, patience, func(ctx context.Context) error { // the authorizer learns of bindings a moment later
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + operatorAccount.Namespace + ":" + operatorAccount.Name,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: "create", Resource: "serviceaccounts", Subresource: "token", Name: account,
+			},
+		}}
+		if err := w.env.Client.Create(ctx, review); err != nil || review.Status.Allowed {
+			return err
+		}
+		return fmt.Errorf("the operator may not create tokens of %s yet", account)
+	})
+	described, federated := w.described(), connection(namespace, "federated")
+	federated.Spec = v1alpha1.OAuthConnectionSpec{
+		Provider: &described.ProviderSpec, Grant: v1alpha1.GrantClientCredentials,
+		Client: &v1alpha1.ClientSpec{
+			ID: "federated", Authentication: v1alpha1.ClientAuthenticationServiceAccountToken,
+			ServiceAccountRef: &v1alpha1.ServiceAccountRef{Name: account, Audience: w.provider.Issuer()},
+		},
+	}
+	w.create(t, federated)
+	w.await(t, namespace, []string{federated.Name}, func(c *v1alpha1.OAuthConnection) error {
+		ready := apimeta.FindStatusCondition(c.Status.Conditions, v1alpha1.ReadyCondition)
+		if ready == nil || ready.Reason != v1alpha1.ReasonClientRejected {
+			return fmt.Errorf("the provider was not shown a token: %+v", ready)
+		}
+		return nil
+	})
 }
 
 // heals checks that a target comes back at once when somebody deletes it.
