@@ -90,11 +90,20 @@ func (p *pass) failureStop() error {
 			halt.Reason = v1alpha1.ReasonAtRisk
 			halt.Message += "; if the refresh token was spent, a person has to connect again"
 		}
+		halt.Message += p.misfit()
 	default:
 		halt.Reason = v1alpha1.ReasonRefreshFailed
-		halt.Message = p.inWords(fmt.Sprintf("%s could not be used (%s)", who, answer(f)), f.Code, "") + again
+		halt.Message = p.inWords(fmt.Sprintf("%s could not be used (%s)", who, answer(f)), f.Code, "") + again + p.misfit()
 	}
 	return halt
+}
+
+// misfit names the expressions that could not read the answer.
+func (p *pass) misfit() string {
+	if len(p.record.Issues) == 0 {
+		return ""
+	}
+	return "; " + connect.Misfit(p.record.Issues)
 }
 
 // inWords puts what the provider's description says of a refusal, what happened and what to do, after what;

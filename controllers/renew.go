@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
@@ -135,7 +135,7 @@ func (p *pass) notDue() error {
 	p.wake(p.record.Token.Expiry)
 	if issues := p.record.Issues; len(issues) > 0 {
 		return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonResponseInvalid,
-			"a token is held, and the provider's description does not fit its answers: "+strings.Join(issues, "; ")+"; correct it, then "+p.refreshCommand())
+			"a token is held, and "+connect.Misfit(issues)+", then "+p.refreshCommand())
 	}
 	return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonFresh, p.freshMessage())
 }
@@ -179,7 +179,7 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	token, err := grant.Token(ctx, client, &held)
 	p.Metrics.observeRefresh(err, p.Clock.Now().Sub(started))
 	if err != nil {
-		return p.refused(ctx, err)
+		return p.refused(ctx, token, err)
 	}
 	return p.keep(ctx, held, token)
 }
@@ -211,8 +211,9 @@ func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) e
 	return p.notDue()
 }
 
-// refused stores what the failure asks for, so that it holds over restarts.
-func (p *pass) refused(ctx context.Context, cause error) error {
+// refused stores what the failure asks for, so that it holds over restarts. rescued is what the answer
+// had all the same: the next refresh token, without an access token that could be read.
+func (p *pass) refused(ctx context.Context, rescued *oauth.Token, cause error) error {
 	var failure *oauth.Error
 	if !errors.As(cause, &failure) {
 		failure = &oauth.Error{Kind: oauth.Unreachable}
@@ -221,7 +222,28 @@ func (p *pass) refused(ctx context.Context, cause error) error {
 	if failure.Kind == oauth.Reauthorize {
 		return p.ended(ctx, failure.Code)
 	}
+	if rescued != nil {
+		return p.rescue(ctx, rescued, failure)
+	}
+	p.record.Issues = failure.Issues
 	saved, err := p.Store.Fail(ctx, p.key, p.record, p.nextTry(failure))
+	if err != nil {
+		return err
+	}
+	p.record = saved
+	return p.failureStop()
+}
+
+// rescue saves a refresh token that takes the place of the one that was spent. With it nothing is at risk.
+func (p *pass) rescue(ctx context.Context, token *oauth.Token, failure *oauth.Error) error {
+	failure.Kind = oauth.Unexpected
+	next, again := *p.record, p.nextTry(failure)
+	next.Token, next.Failure, next.Issues = *token, &again, failure.Issues
+	saved, err := p.Store.Save(ctx, p.key, &next)
+	if errors.Is(err, tokenstore.ErrUnsaved) {
+		p.record = &next
+		return unsaved()
+	}
 	if err != nil {
 		return err
 	}

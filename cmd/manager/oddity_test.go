@@ -215,6 +215,28 @@ func TestAnOddProvidersRefusalIsSaidInTheWordsOfItsDescription(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenOutlivesAnExpressionThatCannotReadTheAnswer(t *testing.T) {
+	t.Parallel()
+	w, o := newWorld(t, idp.Options{}), newOddity(t)
+	conn := w.documentedOddity(o)
+	w.connect(conn)
+	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+
+	// The provider replaces the refresh token, and nobody can tell which of the answer is the access token.
+	w.patch(conn, "{provider: {tokenResponse: {accessToken: body.data.token}}}")
+	w.annotate(conn, v1alpha1.RefreshRequestedAnnotation, "now")
+	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed)
+	if !strings.Contains(c.Message, "tokenResponse.accessToken gave an object instead of a text") {
+		t.Error(c.Message)
+	}
+
+	w.patch(conn, "{provider: {tokenResponse: {accessToken: body.data.token.value}}}")
+	w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionTrue, v1alpha1.ReasonFresh)
+	w.eventually("a token that the provider takes", func() (bool, string) {
+		return o.accepts(string(w.target("oddity").Data["access_token"])), describe(conn)
+	})
+}
+
 func TestAnOddProvidersGrantIsRevokedAsItsDescriptionSays(t *testing.T) {
 	t.Parallel()
 	w, o := newWorld(t, idp.Options{}), newOddity(t)

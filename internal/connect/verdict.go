@@ -189,6 +189,11 @@ func (r *Result) message() string {
 	return InPlainWords(sentence, r.Cause, r.Next)
 }
 
+// Misfit names the expressions of a provider's description that could not read its answers.
+func Misfit(issues []string) string {
+	return "the provider's description does not fit its answers (" + strings.Join(issues, "; ") + "): correct it"
+}
+
 // InPlainWords adds to a sentence what the provider's description says of a refusal: what happened, and
 // what to do. Both may be empty.
 func InPlainWords(sentence, cause, next string) string {
@@ -221,6 +226,9 @@ func refusedBy(c *oauth.Client, err error) *Result {
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		rule, _ := c.Explain(e.Code)
 		r.Cause, r.Next = rule.Cause, rule.Next
+		if len(e.Issues) > 0 {
+			r.Cause, r.Next = Misfit(e.Issues), "connect again"
+		}
 	}
 	return r
 }

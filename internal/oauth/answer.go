@@ -80,8 +80,7 @@ func (c *Client) readToken(rec *recorder, asked []string) (*Token, error) {
 	if t.RefreshToken.IsZero() {
 		t = nil
 	}
-	return t, &Error{Kind: Ambiguous, Status: rec.status,
-		Cause: unreadable("the answer holds no access token that could be read", reading.Issues)}
+	return t, &Error{Kind: Ambiguous, Status: rec.status, Cause: "the answer holds no access token that could be read", Issues: reading.Issues}
 }
 
 // read translates an answer. It survives a translation that does not: a refresh token may be in there.
@@ -98,11 +97,6 @@ func (c *Client) read(a Answer) (r Reading) {
 		r.Body = a.Body
 	}
 	return r
-}
-
-// unreadable names the expressions that may be the cause.
-func unreadable(cause string, issues []string) string {
-	return strings.Join(append([]string{cause}, issues...), "; ")
 }
 
 // either reads a text of an answer that the translation may have missed.

@@ -108,8 +108,8 @@ func TestARefreshTokenIsKeptThoughTheAccessTokenCannotBeRead(t *testing.T) {
 		c := translated(t, 200, `{"access_token":{"v":1},"refresh_token":"rotated"}`, reads(reading, issue))
 		before := held()
 		token, err := c.Refresh(t.Context(), before)
-		if e := wantKind(t, err, oauth.Ambiguous); !strings.Contains(e.Cause, issue) {
-			t.Errorf("%s: the cause is %q", name, e.Cause)
+		if e := wantKind(t, err, oauth.Ambiguous); !cmp.Equal(e.Issues, []string{issue}) {
+			t.Errorf("%s: the issues are %q", name, e.Issues)
 		}
 		if token == nil || token.RefreshToken.Reveal() != "rotated" || !token.AccessToken.Equal(before.AccessToken) ||
 			!cmp.Equal(token.Issues, []string{issue}) {
@@ -126,8 +126,8 @@ func TestARefreshTokenIsKeptThoughTheAccessTokenCannotBeRead(t *testing.T) {
 		t.Error("a token that nobody uses")
 	}
 	_, err = translated(t, 200, `{"hello":1}`, reads(map[string]any{}, issue)).Refresh(t.Context(), held())
-	if e := wantKind(t, err, oauth.Ambiguous); !strings.Contains(e.Cause, issue) {
-		t.Errorf("the cause is %q", e.Cause)
+	if e := wantKind(t, err, oauth.Ambiguous); !strings.Contains(e.Error(), issue) {
+		t.Errorf("the error is %q", e)
 	}
 }
 

@@ -85,6 +85,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Cause is a fixed part of a sentence.
 	Cause string
+	// Issues are those of the answer, see Token.
+	Issues []string
 }
 
 // Error prints cause, kind, code and status.
@@ -98,5 +100,8 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ", HTTP %d", e.Status)
 	}
 	b.WriteByte(')')
+	for _, issue := range e.Issues {
+		b.WriteString("; " + issue)
+	}
 	return b.String()
 }

@@ -18,7 +18,10 @@ import (
 // SecretPlaceholder stands where the person has to fill in the secret that the provider gave.
 const SecretPlaceholder = "PASTE-THE-CLIENT-SECRET-HERE"
 
-const clientIDPlaceholder = "PASTE-THE-CLIENT-ID-HERE"
+const (
+	clientIDPlaceholder = "PASTE-THE-CLIENT-ID-HERE"
+	audiencePlaceholder = "PASTE-THE-AUDIENCE-HERE"
+)
 
 // Draft is a connection's YAML with the steps to take as comments. It is written line by line: an
 // object that is marshalled has no comments, and has fields nobody asked for.
@@ -71,9 +74,12 @@ func (d *Draft) object() {
 	if d.loopback() {
 		d.add("  redirect: Loopback")
 	}
-	if d.grant() == v1alpha1.GrantJWTBearer {
-		d.subject()
-	} else {
+	switch d.grant() {
+	case v1alpha1.GrantJWTBearer:
+		d.signedSubject()
+	case v1alpha1.GrantTokenExchange:
+		d.tradedSubject()
+	default:
 		d.client()
 	}
 	if len(d.Scopes) > 0 {
@@ -95,8 +101,16 @@ func (d *Draft) client() {
 	}
 }
 
-// subject is of the grant that has a key instead of a client.
-func (d *Draft) subject() {
+// tradedSubject is of the grant that trades a token of the cluster.
+func (d *Draft) tradedSubject() {
+	d.add("  subject:")
+	d.add("    serviceAccountRef:")
+	d.add("      name: default")
+	d.add("      audience: %s   # as the provider knows it", audiencePlaceholder)
+}
+
+// signedSubject is of the grant that has a key instead of a client.
+func (d *Draft) signedSubject() {
 	d.add("  subject:")
 	d.add("    signedJWT:")
 	d.add("      issuer: %s", scalar(cmp.Or(d.ClientID, clientIDPlaceholder)))
@@ -109,43 +123,57 @@ func (d *Draft) subject() {
 func (d *Draft) steps() {
 	d.add("# %s: %s", d.DisplayName, d.Documentation)
 	d.add("#")
-	d.add("# 1. %s", d.register())
-	if redirect := d.RedirectURI(d.Namespace, d.Name); redirect != "" {
-		d.add("#      %s", redirect)
-		d.add("#    Once this file is applied, the whole address stands in status.redirectURI:")
-		d.add("#      kubectl get oauthconnection %s -n %s -o jsonpath='{.status.redirectURI}'", d.Name, d.Namespace)
-	}
-	step := 2
-	switch {
-	case d.grant() == v1alpha1.GrantJWTBearer:
-		d.add("# %d. Keep its private key in a Secret:", step)
-		d.add("#      kubectl create secret generic %s -n %s --from-file=private-key=key.pem", d.secretName(), d.Namespace)
-		step++
-	case d.needsSecret():
-		d.add("# %d. Keep its client secret in a Secret:", step)
-		d.add("#      kubectl create secret generic %s -n %s --from-literal=client-secret=%s", d.secretName(), d.Namespace, SecretPlaceholder)
-		step++
-	}
-	if d.ClientID == "" {
-		d.add("# %d. Put its client id below.", step)
-		step++
-	}
-	if d.grant().NeedsPerson() {
-		d.add("# %d. Apply this file, and connect the account:", step)
-	} else {
-		d.add("# %d. Apply this file:", step)
-	}
-	d.add("#      kubectl apply -f %s", cmp.Or(d.File, d.Name+".yaml"))
-	if d.grant().NeedsPerson() {
-		d.add("#      %s connect %s -n %s", d.Program, d.Name, d.Namespace)
+	for i, lines := range slices.Concat(d.prepare(), d.apply()) {
+		for at, line := range lines {
+			if at == 0 {
+				d.add("# %d. %s", i+1, line)
+			} else {
+				d.add("#    %s", line)
+			}
+		}
 	}
 }
 
-func (d *Draft) register() string {
-	if d.RedirectURI(d.Namespace, d.Name) == "" {
-		return "Register a client there."
+// prepare is what comes before the file is of use: each step has a line, and what belongs to it below.
+func (d *Draft) prepare() (steps [][]string) {
+	register := []string{"Register a client there."}
+	if redirect := d.RedirectURI(d.Namespace, d.Name); redirect != "" {
+		register = []string{
+			"Register a client there, with this redirect URI:", "  " + redirect,
+			"Once this file is applied, the whole address stands in status.redirectURI:",
+			fmt.Sprintf("  kubectl get oauthconnection %s -n %s -o jsonpath='{.status.redirectURI}'", d.Name, d.Namespace),
+		}
 	}
-	return "Register a client there, with this redirect URI:"
+	switch {
+	case d.grant() == v1alpha1.GrantTokenExchange:
+		return [][]string{
+			{"Have the provider trust the issuer of the cluster's ServiceAccounts:", "  kubectl get --raw /.well-known/openid-configuration"},
+			{"Let the operator ask for tokens of the ServiceAccount:",
+				fmt.Sprintf("  kubectl -n %s create role %s --verb=create --resource=serviceaccounts/token --resource-name=default", d.Namespace, d.Name),
+				fmt.Sprintf("  kubectl -n %s create rolebinding %s --role=%s --serviceaccount=oauth-operator:oauth-operator", d.Namespace, d.Name, d.Name)},
+			{"Put the audience that the provider expects below."},
+		}
+	case d.grant() == v1alpha1.GrantJWTBearer:
+		steps = [][]string{register, {"Keep its private key in a Secret:",
+			fmt.Sprintf("  kubectl create secret generic %s -n %s --from-file=private-key=key.pem", d.secretName(), d.Namespace)}}
+	case d.needsSecret():
+		steps = [][]string{register, {"Keep its client secret in a Secret:",
+			fmt.Sprintf("  kubectl create secret generic %s -n %s --from-literal=client-secret=%s", d.secretName(), d.Namespace, SecretPlaceholder)}}
+	default:
+		steps = [][]string{register}
+	}
+	if d.ClientID == "" {
+		steps = append(steps, []string{"Put its client id below."})
+	}
+	return steps
+}
+
+func (d *Draft) apply() [][]string {
+	file := "  kubectl apply -f " + cmp.Or(d.File, d.Name+".yaml")
+	if !d.grant().NeedsPerson() {
+		return [][]string{{"Apply this file:", file}}
+	}
+	return [][]string{{"Apply this file, and connect the account:", file, fmt.Sprintf("  %s connect %s -n %s", d.Program, d.Name, d.Namespace)}}
 }
 
 // RedirectURI is the address to register for a connection; empty where nobody is sent back. Of a native
