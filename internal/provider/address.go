@@ -84,7 +84,7 @@ func checkSpec(policy egress.Policy, spec *v1alpha1.ProviderSpec, at origin) err
 	if names := placeholders(spec.AssertionAudience); len(names) > 0 {
 		return undeclared(at, "assertionAudience", names[0])
 	}
-	if err := checkRenames(spec, at); err != nil {
+	if err := checkRequests(spec, at); err != nil {
 		return err
 	}
 	issuer := spec.Issuer
@@ -102,36 +102,6 @@ func checkSpec(policy egress.Policy, spec *v1alpha1.ProviderSpec, at origin) err
 		if err := refused(policy, f, sampled(string(*f.address)), at); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// checkRenames refuses what would switch a protection off without saying so.
-func checkRenames(spec *v1alpha1.ProviderSpec, at origin) error {
-	if r := spec.AuthorizationRequest; r != nil {
-		if _, renamed := r.Rename["state"]; renamed {
-			return at.errorf(v1alpha1.ReasonProviderInvalid, "authorizationRequest.rename",
-				"state has to come back under its own name, or no response can be told from a forged one; leave it as it is")
-		}
-	}
-	if spec.PKCE == none {
-		return nil
-	}
-	dropped := func(field string, names v1alpha1.ParamNames) error {
-		for _, name := range []string{"code_challenge", "code_challenge_method", "code_verifier"} {
-			if as, renamed := names[name]; renamed && as == "" {
-				return at.errorf(v1alpha1.ReasonProviderInvalid, field, "without %s there is no PKCE; set pkce: None instead", name)
-			}
-		}
-		return nil
-	}
-	if r := spec.AuthorizationRequest; r != nil {
-		if err := dropped("authorizationRequest.rename", r.Rename); err != nil {
-			return err
-		}
-	}
-	if r := spec.TokenRequest; r != nil {
-		return dropped("tokenRequest.rename", r.Rename)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func responseFields(r *v1alpha1.TokenResponseRules) []responseField {
 	seconds := output{"a number", []*cel.Type{cel.IntType, cel.UintType, cel.DoubleType, cel.StringType}, readSeconds}
 	moment := output{"a time", []*cel.Type{cel.TimestampType, cel.StringType, cel.IntType, cel.UintType, cel.DoubleType}, readMoment}
 	return []responseField{
-		{"accessToken", &r.AccessToken, "access_token", text},
+		{"accessToken", &r.AccessToken, accessTokenName, text},
 		{"refreshToken", &r.RefreshToken, "refresh_token", text},
 		{"tokenType", &r.TokenType, "token_type", text},
 		{"idToken", &r.IDToken, "id_token", text},
@@ -60,7 +60,12 @@ func responseFields(r *v1alpha1.TokenResponseRules) []responseField {
 	}
 }
 
-const errorField = "error"
+const (
+	errorField = "error"
+	// accessTokenName is RFC 6749's. Every other field may be missing.
+	accessTokenName = "access_token"
+	absent          = "found nothing in the answer"
+)
 
 // translation reads answers of a token endpoint by a description's expressions.
 type translation struct {
@@ -108,6 +113,9 @@ func (t *translation) read(answer oauth.Answer) oauth.Reading {
 			case read != nil:
 				reading.Body[field.standard] = read
 			}
+		}
+		if issue == "" && field.standard == accessTokenName && reading.Body[accessTokenName] == nil {
+			issue = absent
 		}
 		if issue != "" {
 			reading.Issues = append(reading.Issues, "tokenResponse."+field.name+" "+issue)

@@ -157,6 +157,30 @@ func TestExpressionsThatCannotWorkAreRefusedByName(t *testing.T) {
 		"verifier dropped": {func(s *v1alpha1.ProviderSpec) {
 			s.TokenRequest = &v1alpha1.TokenRequestRules{Rename: v1alpha1.ParamNames{"code_verifier": ""}}
 		}, []string{"spec.provider.tokenRequest.rename:", "pkce: None"}},
+		"the name of another parameter": {func(s *v1alpha1.ProviderSpec) {
+			s.AuthorizationRequest = &v1alpha1.AuthorizationRequestRules{Rename: v1alpha1.ParamNames{"scope": "state"}}
+		}, []string{"spec.provider.authorizationRequest.rename:", "scope would be sent as state", "rename state as well"}},
+		"an extra parameter in a protected place": {func(s *v1alpha1.ProviderSpec) {
+			s.AuthorizationRequest = &v1alpha1.AuthorizationRequestRules{Rename: v1alpha1.ParamNames{"login_hint": "redirect_uri"}}
+		}, []string{"spec.provider.authorizationRequest.rename:", "login_hint would be sent as redirect_uri"}},
+		"one name for two": {func(s *v1alpha1.ProviderSpec) {
+			s.TokenRequest = &v1alpha1.TokenRequestRules{Rename: v1alpha1.ParamNames{"client_id": "app", "client_secret": "app"}}
+		}, []string{"spec.provider.tokenRequest.rename:", "client_id would be sent as app", "another parameter"}},
+		"one name for two of a revocation": {func(s *v1alpha1.ProviderSpec) {
+			s.RevocationRequest = &v1alpha1.RevocationRequestRules{Rename: v1alpha1.ParamNames{"token": "client_id"}}
+		}, []string{"spec.provider.revocationRequest.rename:", "token would be sent as client_id"}},
+		"a header that authenticates": {func(s *v1alpha1.ProviderSpec) {
+			s.TokenRequest = &v1alpha1.TokenRequestRules{Headers: v1alpha1.RequestHeaders{"authorization": "Bearer x"}}
+		}, []string{"spec.provider.tokenRequest.headers:", "authorization is set by the operator", "clientAuthentication"}},
+		"a header that frames": {func(s *v1alpha1.ProviderSpec) {
+			s.RevocationRequest = &v1alpha1.RevocationRequestRules{Headers: v1alpha1.RequestHeaders{"Content-Type": "text/plain"}}
+		}, []string{"spec.provider.revocationRequest.headers:", "Content-Type is set by the operator"}},
+		"no header": {func(s *v1alpha1.ProviderSpec) {
+			s.TokenRequest = &v1alpha1.TokenRequestRules{Headers: v1alpha1.RequestHeaders{"X A": "b"}}
+		}, []string{"spec.provider.tokenRequest.headers:", `"X A" is no name of a header`}},
+		"a header of two lines": {func(s *v1alpha1.ProviderSpec) {
+			s.TokenRequest = &v1alpha1.TokenRequestRules{Headers: v1alpha1.RequestHeaders{"X-A": "b\nc"}}
+		}, []string{"spec.provider.tokenRequest.headers:", "the value of X-A", "line break"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -164,6 +188,36 @@ func TestExpressionsThatCannotWorkAreRefusedByName(t *testing.T) {
 			test.change(&spec)
 			e.refused(t, connection(spec), v1alpha1.ReasonProviderInvalid, test.words...)
 		})
+	}
+}
+
+func TestParametersMayTakeEachOthersNamesWhereNoRequestHasBoth(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	for name, names := range map[string]v1alpha1.ParamNames{
+		"those of two requests": {"code": "grant", "refresh_token": "grant"},
+		"another request's":     {"refresh_token": "code"},
+		"a name that is free":   {"client_id": "grant_type", "grant_type": ""},
+		"two that change":       {"client_id": "client_secret", "client_secret": "client_id"},
+		"the same":              {"client_id": "client_id"},
+		"an extra one":          {"audience": "resource"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := plain()
+			spec.TokenRequest = &v1alpha1.TokenRequestRules{Rename: names, Headers: v1alpha1.RequestHeaders{"Api-Version": "1", "User-Agent": "a b"}}
+			e.resolve(t, connection(spec))
+		})
+	}
+}
+
+func TestAnAnswerWithoutTheTokenThatAnExpressionLooksForNamesTheExpression(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	rules := v1alpha1.TokenResponseRules{AccessToken: "body.data.tokn", RefreshToken: "body.data.next"}
+	reading := e.read(t, rules, `{"data":{"token":"a"}}`)
+	if diff := cmp.Diff([]string{"tokenResponse.accessToken found nothing in the answer"}, reading.Issues); diff != "" {
+		t.Error(diff)
+	}
+	if reading = e.read(t, rules, `{"access_token":"a"}`); len(reading.Issues) != 0 {
+		t.Errorf("where RFC 6749's name has one: %v", reading.Issues)
 	}
 }
 
