@@ -118,7 +118,7 @@ func (r *Record) clone() *Record {
 func (r *Record) settled() *Record {
 	c := r.clone()
 	c.Intent, c.Interrupted = nil, nil
-	c.Token.IDToken, c.Token.Body = oauth.Secret{}, nil
+	c.Token.IDToken, c.Token.Body, c.Token.Header = oauth.Secret{}, nil, nil
 	return c
 }
 
