@@ -45,11 +45,11 @@ func TestTheEndOfAGrantIsToldInItsLastDaysOnly(t *testing.T) {
 		"a refresh token that is replaced before": {change: func(p *pass) {
 			p.client.Rotation, p.record.Token.RefreshTokenExpiry = oauth.Rotating, noon.Add(2*day)
 		}},
-		"a refresh token that cannot be replaced": {change: func(p *pass) {
-			p.client.Rotation, p.record.Token.RefreshTokenExpiry = oauth.Rotating, noon.Add(2*day)
-			p.record.AuthorizedAt = noon.Add(-60 * day)
-			p.record.Failure = failed(oauth.Transient, time.Minute)
-		}, ends: 2 * day, expiring: true},
+		"a refresh token that cannot be replaced for a moment": {change: func(p *pass) {
+			unreplaced(60*day, 60*day)(p)
+			p.record.Token.RefreshTokenExpiry, p.record.Token.Obtained = noon.Add(20*time.Minute), noon.Add(-10*time.Minute)
+		}, ends: 20 * time.Minute, wake: 12*time.Minute + 30*time.Second},
+		"a refresh token that cannot be replaced": {change: unreplaced(60*day, 2*day), ends: 2 * day, expiring: true},
 		"ended already":          {change: func(p *pass) { ending(8*day, day)(p); p.record.Ended = endedRefused }},
 		"a person is waited for": {change: func(p *pass) { ending(8*day, day)(p); p.personNeeded = true }, ends: day},
 		"a client of its own":    {change: func(p *pass) { ending(8*day, day)(p); p.conn.Spec.Grant = v1alpha1.GrantClientCredentials }},
@@ -77,6 +77,16 @@ func TestTheEndOfAGrantIsToldInItsLastDaysOnly(t *testing.T) {
 				t.Errorf("the next look is at %s, want %s", p.wakeAt, want)
 			}
 		})
+	}
+}
+
+// unreplaced is a long grant whose refresh token lasts so long in all and so long from now, and was not
+// replaced when it should have been.
+func unreplaced(whole, left time.Duration) func(*pass) {
+	return func(p *pass) {
+		p.client.Rotation, p.record.AuthorizedAt = oauth.Rotating, noon.Add(-1000*day)
+		p.record.Token.Obtained, p.record.Token.RefreshTokenExpiry = noon.Add(left-whole), noon.Add(left)
+		p.record.Failure = failed(oauth.Transient, time.Minute)
 	}
 }
 

@@ -77,46 +77,40 @@ func (p *pass) describeEnd() {
 	if p.record != nil && p.client == nil {
 		return // what the provider's description knows is not at hand: it stays as it was said
 	}
-	ends := p.grantEnds()
+	began, ends := p.grantEnds()
 	status := &p.conn.Status
 	status.RefreshTokenExpiresAt = timeOrNil(ends)
-	from := p.noticeFrom(ends)
-	if p.now.Before(from) {
+	from := ends.Add(-min(notice, ends.Sub(began)/4))
+	if !ends.IsZero() && p.now.Before(from) {
 		p.wake(from)
 	}
 	if ends.IsZero() || p.personNeeded || p.now.Before(from) {
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.GrantExpiringCondition)
 		return
 	}
-	message := "the grant ends at " + clockTime(ends) + ", however often it is renewed; before that " + p.howToConnect()
+	however := ", however often it is renewed"
+	if p.record.Failure != nil && began.Equal(p.record.Token.Obtained) {
+		however = " unless it can be renewed before"
+	}
+	message := "the grant ends at " + clockTime(ends) + however + "; before that " + p.howToConnect()
 	if !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.GrantExpiringCondition) {
 		p.event(corev1.EventTypeWarning, v1alpha1.ReasonGrantEnds, "Reconcile", message)
 	}
 	p.setCondition(v1alpha1.GrantExpiringCondition, metav1.ConditionTrue, v1alpha1.ReasonGrantEnds, message)
 }
 
-// grantEnds is zero where it is not known, and where no person's consent is at stake.
-func (p *pass) grantEnds() time.Time {
+// grantEnds is when what ends began and when it ends; zero where that is not known, and where no person's
+// consent is at stake.
+func (p *pass) grantEnds() (began, ends time.Time) {
 	r := p.record
 	if r == nil || r.Ended != "" || p.actsForItself() || r.Fingerprint != p.client.Fingerprint || r.Token.AccessToken.IsZero() {
-		return time.Time{}
+		return time.Time{}, time.Time{}
 	}
 	due := p.refreshAt
 	if r.Failure != nil {
 		due = time.Time{} // a refresh token that cannot be renewed does end
 	}
 	return p.client.GrantEnds(&r.Token, r.AuthorizedAt, due)
-}
-
-func (p *pass) noticeFrom(ends time.Time) time.Time {
-	if ends.IsZero() {
-		return time.Time{}
-	}
-	began := p.record.AuthorizedAt
-	if began.IsZero() {
-		began = p.record.Token.Obtained
-	}
-	return ends.Add(-min(notice, ends.Sub(began)/4))
 }
 
 // setReady derives Ready and kstatus' two conditions from what the steps said.

@@ -46,5 +46,13 @@ func (c *Client) Refresh(ctx context.Context, held *Token) (*Token, error) {
 	if next.RefreshTokenExpiry.IsZero() && next.RefreshToken.Equal(held.RefreshToken) {
 		next.RefreshTokenExpiry = held.RefreshTokenExpiry
 	}
+	next.Extended = extends(held, next)
 	return next, nil
+}
+
+// extends says whether the refresh token's end moves on as time does. A fixed one that is told in seconds
+// from now moves as well, by as much as answers are late.
+func extends(held, next *Token) bool {
+	moved := next.RefreshTokenExpiry.Sub(held.RefreshTokenExpiry)
+	return !held.RefreshTokenExpiry.IsZero() && moved > 0 && moved > next.Obtained.Sub(held.Obtained)/2
 }

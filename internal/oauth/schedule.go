@@ -83,21 +83,27 @@ func (s Schedule) beforeIdle(t *Token) time.Time {
 	return due
 }
 
-// GrantEnds is when a grant ends however often it is renewed; zero where that is not known. due is when
-// the token is renewed next, zero when it never is: the end of a refresh token that is replaced before
-// is no end of the grant.
-func (c *Client) GrantEnds(t *Token, authorizedAt, due time.Time) time.Time {
-	ends := t.RefreshTokenExpiry
-	if c.Rotation == Rotating && !due.IsZero() && due.Before(ends) {
-		ends = time.Time{}
+// GrantEnds is when a grant ends however often it is renewed, and when what ends then began; zero where
+// that is not known. due is when the token is renewed next, zero when it cannot be: the end of a refresh
+// token that is replaced before is no end of the grant.
+func (c *Client) GrantEnds(t *Token, authorizedAt, due time.Time) (began, ends time.Time) {
+	began, ends = authorizedAt, t.RefreshTokenExpiry
+	if began.IsZero() {
+		began = t.Obtained
+	}
+	if c.Rotation == Rotating || t.Extended {
+		began = t.Obtained
+		if !due.IsZero() && due.Before(ends) {
+			ends = time.Time{}
+		}
 	}
 	if c.AbsoluteLifetime <= 0 || authorizedAt.IsZero() {
-		return ends
+		return began, ends
 	}
 	if absolute := authorizedAt.Add(c.AbsoluteLifetime); ends.IsZero() || absolute.Before(ends) {
-		ends = absolute
+		return authorizedAt, absolute
 	}
-	return ends
+	return began, ends
 }
 
 // Backoff is how long to wait after so many failures in a row: 5 s, doubling to 5 min, within 10 %

@@ -101,23 +101,53 @@ func TestTheEndOfAGrantIsTold(t *testing.T) {
 		absolute                      time.Duration
 		want                          time.Time
 	}{
-		"nothing is known":                        {never, now(), hour(1), oauth.Static, 0, never},
-		"the refresh token ends":                  {hour(9), now(), hour(1), oauth.Static, 0, hour(9)},
-		"so long after consent":                   {never, now(), hour(1), oauth.Rotating, 5 * time.Hour, hour(5)},
-		"the earlier of both":                     {hour(9), now(), hour(1), oauth.Unknown, 5 * time.Hour, hour(5)},
-		"the earlier of both, the other":          {hour(3), now(), hour(1), oauth.Unknown, 5 * time.Hour, hour(3)},
-		"consent at an unknown time":              {hour(9), never, hour(1), oauth.Static, 5 * time.Hour, hour(9)},
-		"replaced before it ends":                 {hour(9), now(), hour(1), oauth.Rotating, 0, never},
-		"replaced before it ends, but absolute":   {hour(3), now(), hour(1), oauth.Rotating, 5 * time.Hour, hour(5)},
-		"it ends before it is replaced":           {hour(1), now(), hour(3), oauth.Rotating, 0, hour(1)},
-		"it is never replaced":                    {hour(9), now(), never, oauth.Rotating, 0, hour(9)},
-		"replaced, though nobody says that it is": {hour(9), now(), hour(1), oauth.Unknown, 0, hour(9)},
+		"nothing is known":                      {never, now(), hour(1), oauth.Static, 0, never},
+		"the refresh token ends":                {hour(9), now(), hour(1), oauth.Static, 0, hour(9)},
+		"so long after consent":                 {never, now(), hour(1), oauth.Rotating, 5 * time.Hour, hour(5)},
+		"the earlier of both":                   {hour(9), now(), hour(1), oauth.Unknown, 5 * time.Hour, hour(5)},
+		"the earlier of both, the other":        {hour(3), now(), hour(1), oauth.Unknown, 5 * time.Hour, hour(3)},
+		"consent at an unknown time":            {hour(9), never, hour(1), oauth.Static, 5 * time.Hour, hour(9)},
+		"replaced before it ends":               {hour(9), now(), hour(1), oauth.Rotating, 0, never},
+		"replaced before it ends, but absolute": {hour(3), now(), hour(1), oauth.Rotating, 5 * time.Hour, hour(5)},
+		"it ends before it is replaced":         {hour(1), now(), hour(3), oauth.Rotating, 0, hour(1)},
+		"it is never replaced":                  {hour(9), now(), never, oauth.Rotating, 0, hour(9)},
+		"whether it is replaced is not known":   {hour(9), now(), hour(1), oauth.Unknown, 0, hour(9)},
 	}
 	for name, test := range tests {
 		c := &oauth.Client{Rotation: test.rotation, AbsoluteLifetime: test.absolute}
 		token := &oauth.Token{Obtained: now(), RefreshTokenExpiry: test.refreshToken}
-		if got := c.GrantEnds(token, test.authorized, test.due); !got.Equal(test.want) {
+		if _, got := c.GrantEnds(token, test.authorized, test.due); !got.Equal(test.want) {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestARefreshTokenWhoseEndMovesOnIsNoEndOfTheGrant(t *testing.T) {
+	c := server(t, answer(200, jsonType, `{"access_token":"new","refresh_token":"next","refresh_expires_in":1800}`))
+	consent, whole := now().Add(-1000*time.Hour), now().Add(30*time.Minute)
+	for name, test := range map[string]struct {
+		spent time.Time // when the token that was spent would have ended
+		moves bool
+	}{
+		"as time does":     {whole.Add(-2 * time.Minute), true},
+		"long after":       {now().Add(-time.Hour), true},
+		"hardly":           {whole.Add(-time.Second), false},
+		"not at all":       {whole, false},
+		"nearer":           {whole.Add(time.Hour), false},
+		"it was not known": {time.Time{}, false},
+	} {
+		before := held()
+		before.Obtained, before.RefreshTokenExpiry = now().Add(-2*time.Minute), test.spent
+		token, err := c.Refresh(t.Context(), before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ends := c.GrantEnds(token, consent, now().Add(time.Minute)); ends.IsZero() != test.moves {
+			t.Errorf("%s: the grant ends at %v", name, ends)
+		}
+		began, ends := c.GrantEnds(token, consent, time.Time{})
+		if !ends.Equal(whole) || began.Equal(now()) != test.moves || began.Equal(consent) == test.moves {
+			t.Errorf("%s: what cannot be renewed began at %v and ends at %v", name, began, ends)
 		}
 	}
 }

@@ -20,6 +20,8 @@ type Token struct {
 	Expiry time.Time
 	// RefreshTokenExpiry is zero where the provider does not say it.
 	RefreshTokenExpiry time.Time
+	// Extended says that the refresh before moved RefreshTokenExpiry on: renewed in time it never comes.
+	Extended bool
 	// Scopes that were granted. Without scope in the answer: those asked for.
 	Scopes []string
 	// Issues tell what of the answer could not be read as the provider's description says, in fixed

@@ -60,6 +60,7 @@ type wireToken struct {
 	Obtained      time.Time `json:"at,omitzero"`
 	Expiry        time.Time `json:"exp,omitzero"`
 	RefreshExpiry time.Time `json:"refreshExp,omitzero"`
+	Extended      bool      `json:"ext,omitzero"`
 	Scopes        []string  `json:"scopes,omitempty"`
 }
 
@@ -103,6 +104,7 @@ func encode(r *Record) ([]byte, error) {
 			Obtained:      r.Token.Obtained.UTC(),
 			Expiry:        r.Token.Expiry.UTC(),
 			RefreshExpiry: r.Token.RefreshTokenExpiry.UTC(),
+			Extended:      r.Token.Extended,
 			Scopes:        r.Token.Scopes,
 		},
 		Previous:        r.Previous.Reveal(),
@@ -151,6 +153,7 @@ func decode(encoded []byte) (*Record, error) {
 			Obtained:           w.Token.Obtained,
 			Expiry:             w.Token.Expiry,
 			RefreshTokenExpiry: w.Token.RefreshExpiry,
+			Extended:           w.Token.Extended,
 			Scopes:             w.Token.Scopes,
 		},
 		Previous:        oauth.NewSecret(w.Previous),

@@ -15,7 +15,7 @@ import (
 // full has a value in every field that is stored.
 func full() *Record {
 	r := consented("auth", 1)
-	r.Token.RefreshTokenExpiry = noon.Add(24 * time.Hour)
+	r.Token.RefreshTokenExpiry, r.Token.Extended = noon.Add(24*time.Hour), true
 	r.Previous, r.Refreshes, r.Ended = oauth.NewSecret("sentinel-previous"), 7, "invalid_grant"
 	r.Request, r.EndedCode, r.Seed = "request", "invalid_grant", "hash"
 	r.Metadata = map[string]string{"realmId": "123"}
