@@ -22,7 +22,7 @@ import (
 const (
 	// slowDown is what slow_down adds to the interval (RFC 8628 section 3.5).
 	slowDown = 5 * time.Second
-	// slowest bounds the interval: a provider that fails is asked again while the code is good.
+	// slowest bounds what failures make of the interval: a provider is asked again while the code is good.
 	slowest = time.Minute
 )
 
@@ -129,11 +129,13 @@ func nextPoll(err error, interval time.Duration) time.Duration {
 	case e.Code == "authorization_pending":
 		return interval
 	case e.Code == "slow_down":
-		return min(interval+slowDown, slowest)
+		return interval + slowDown
+	case len(e.Issues) > 0: // it was no refusal, and the code is spent
+		return 0
 	}
 	switch e.Kind {
 	case oauth.Unreachable, oauth.Transient, oauth.Throttled, oauth.Unexpected, oauth.Ambiguous:
-		return min(max(2*interval, e.RetryAfter), slowest)
+		return max(interval, min(max(2*interval, e.RetryAfter), slowest))
 	}
 	return 0
 }
