@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -23,6 +25,12 @@ const (
 	// expressionTime bounds it as well, without the wait for userInfo: to compare two deep values costs
 	// nothing and takes milliseconds. A usual expression takes microseconds.
 	expressionTime = 500 * time.Millisecond
+	// expressionSize bounds every value on the way, in elements, ten bytes of a text being one, and
+	// expressionDepth how deep it is. Both are more than any answer has that is not made to be compared:
+	// a list can be its own double thirty times over, and to walk it is one operation that nothing ends.
+	expressionSize, expressionDepth = 100_000, 100
+	// expressionPattern bounds a compiled regular expression: matching a text of 64 KiB takes about a second.
+	expressionPattern = 1000
 	// cachedPrograms of 512 characters take 30 MiB. The catalogue has about 500.
 	cachedPrograms = 1024
 )
@@ -62,7 +70,7 @@ func newExpressions() (*expressions, error) {
 		ofResponse: {body, headers, status},
 		ofMetadata: {callback, body, headers, idToken, userInfo},
 	} {
-		env, err := cel.NewEnv(declared...)
+		env, err := cel.NewEnv(append(declared, cel.RegexProgramSizeLimit(expressionPattern))...)
 		if err != nil {
 			return nil, err
 		}
@@ -82,15 +90,20 @@ func (x *expressions) compile(over variables, expression string, wanted ...*cel.
 	key := string(over) + "\x00" + expression
 	p, found := x.cache.Get(key)
 	if !found {
-		ast, issues := x.envs[over].Compile(expression)
+		checked, issues := x.envs[over].Compile(expression)
 		if issues.Err() != nil {
 			return nil, errors.New(issues.Errors()[0].Message)
 		}
-		compiled, err := x.envs[over].Program(ast, cel.CostLimit(expressionCost), cel.EvalOptions(cel.OptTrackCost), cel.InterruptCheckFrequency(1))
+		if !patternsWritten(checked) {
+			return nil, errors.New("matches takes a pattern that is written out")
+		}
+		compiled, err := x.envs[over].Program(checked, cel.CostLimit(expressionCost), cel.EvalOptions(cel.OptTrackCost), cel.InterruptCheckFrequency(1),
+			cel.MemoryLimit(expressionSize), cel.MemoryTracking(types.MemoryTrackerSampleInterval(1), types.MemoryTrackerSizeCalculator(
+				types.NewSizeCalculator(types.SizeCalculatorMaxDepth(expressionDepth), types.SizeCalculatorMaxTraversal(expressionSize)))))
 		if err != nil {
 			return nil, err
 		}
-		p = &program{compiled, ast.OutputType()}
+		p = &program{compiled, checked.OutputType()}
 	}
 	fits := func(t *cel.Type) bool { return t.IsAssignableType(p.output) }
 	if !p.output.IsExactType(cel.DynType) && !slices.ContainsFunc(wanted, fits) {
@@ -98,6 +111,20 @@ func (x *expressions) compile(over variables, expression string, wanted ...*cel.
 	}
 	x.cache.Add(key, p)
 	return p, nil
+}
+
+// patternsWritten says whether all regular expressions are part of the expression. One that a provider
+// sends could take a hundred MiB to compile.
+func patternsWritten(compiled *cel.Ast) bool {
+	written := true
+	ast.PostOrderVisit(compiled.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != overloads.Matches {
+			return
+		}
+		args := e.AsCall().Args()
+		written = written && args[len(args)-1].Kind() == ast.LiteralKind
+	}))
+	return written
 }
 
 // What an evaluation can come to without a value.
@@ -115,7 +142,7 @@ func (p *program) eval(ctx context.Context, vars map[string]any) (value ref.Val,
 		return nil, ""
 	case err == nil:
 		return result, ""
-	case ctx.Err() != nil, strings.Contains(err.Error(), "cost limit exceeded"), strings.Contains(err.Error(), "interrupted"):
+	case ctx.Err() != nil, strings.Contains(err.Error(), "limit exceeded"), strings.Contains(err.Error(), "interrupted"):
 		return nil, costly
 	// The library has no types for these. What follows in its texts is foreign and goes nowhere.
 	case strings.HasPrefix(err.Error(), "no such key"), strings.HasPrefix(err.Error(), "index out of bounds"):

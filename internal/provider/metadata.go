@@ -20,8 +20,12 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
-// maxMetadata bounds a value, in bytes.
-const maxMetadata = 1024
+const (
+	// maxMetadata bounds a value, in bytes.
+	maxMetadata = 1024
+	// maxPattern bounds a compiled pattern: they are compiled whenever a provider is looked at.
+	maxPattern = 4096
+)
 
 // metadataRule is a compiled v1alpha1.MetadataRule.
 type metadataRule struct {
@@ -44,8 +48,8 @@ func (x *expressions) metadataRules(rules []v1alpha1.MetadataRule, at origin) ([
 		}
 		c := metadataRule{name: rule.Name, value: value}
 		if rule.Pattern != "" {
-			if c.pattern, err = regexp.Compile("^(?:" + rule.Pattern + ")$"); err != nil {
-				return nil, at.errorf(v1alpha1.ReasonProviderInvalid, field+".pattern", "not a regular expression of RE2: %s", printable(err.Error(), maxShown))
+			if c.pattern, err = types.CompileRegexWithLimit("^(?:"+rule.Pattern+")$", maxPattern); err != nil {
+				return nil, at.errorf(v1alpha1.ReasonProviderInvalid, field+".pattern", "not a regular expression of RE2 that can be used: %s", printable(err.Error(), maxShown))
 			}
 		}
 		compiled = append(compiled, c)
