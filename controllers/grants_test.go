@@ -5,6 +5,9 @@ package controllers
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +196,40 @@ func TestALifeIsAskedForInATokensFirstHour(t *testing.T) {
 		p := walkAt(noon, func(p *pass) { p.record.Token.Expiry = time.Time{}; c.change(p.record) })
 		if got := lifeUnknown(p.record, noon); got != c.want || p.atRest() == c.want && name != "known" {
 			t.Errorf("%s: %t, at rest %t", name, got, p.atRest())
+		}
+	}
+}
+
+// roundTripper answers in a provider's place.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestWhatIntrospectionSaysOfATokensLifeIsBelievedWhereItCanBe(t *testing.T) {
+	unix := func(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+	for name, c := range map[string]struct {
+		answer string
+		want   time.Time
+		issues int
+	}{
+		"an hour":            {`{"active":true,"exp":` + unix(noon.Add(time.Hour)) + `}`, noon.Add(time.Hour), 0},
+		"nothing":            {`{"active":true}`, time.Time{}, 0},
+		"before it was made": {`{"active":true,"exp":` + unix(noon.Add(-time.Hour)) + `}`, time.Time{}, 0},
+		"not its own":        {`{"active":false}`, time.Time{}, 1},
+	} {
+		p := walkAt(noon, func(p *pass) {
+			p.record.Token.Expiry = time.Time{}
+			p.client.Endpoints = oauth.Endpoints{Token: "https://idp.example.com/token", Introspection: "https://idp.example.com/introspect"}
+			p.client.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if end, bounded := r.Context().Deadline(); !bounded || time.Until(end) > introspectTimeout {
+					t.Errorf("%s: the worker waits until %s", name, end)
+				}
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(c.answer)), Header: http.Header{}, Request: r}, nil
+			})}
+		})
+		next := *p.record
+		if p.introspect(t.Context(), &next); !next.Token.Expiry.Equal(c.want) || !next.Introspected || len(next.Issues) != c.issues {
+			t.Errorf("%s: %+v", name, next)
 		}
 	}
 }

@@ -22,6 +22,8 @@ const (
 	// introspectFor is how long after it was obtained a token's life is asked for, introspectRetry how
 	// soon again after a provider that did not answer.
 	introspectFor, introspectRetry = time.Hour, time.Minute
+	// introspectTimeout bounds one request: workers wait for it, and a new token is published after it.
+	introspectTimeout = 10 * time.Second
 )
 
 // learn finds out what goes with a token that was just saved: nothing of it can cost the token any more.
@@ -81,6 +83,8 @@ func (p *pass) introspect(ctx context.Context, next *tokenstore.Record) {
 	if err != nil {
 		return // renew says so when it is due
 	}
+	ctx, cancel := context.WithTimeout(ctx, introspectTimeout)
+	defer cancel()
 	found, err := client.Introspect(ctx, next.Token.AccessToken)
 	if failure, ok := errors.AsType[*oauth.Error](err); ok {
 		log.FromContext(ctx).Info("introspection failed", "kind", failure.Kind.String(), "code", failure.Code, "status", failure.Status)
@@ -94,7 +98,7 @@ func (p *pass) introspect(ctx context.Context, next *tokenstore.Record) {
 	case err != nil:
 	case !found.Active:
 		next.Issues = append(slices.Clone(next.Issues), "the introspection endpoint calls the token inactive")
-	default:
+	case found.Expiry.After(next.Token.Obtained): // one that never lived would be renewed without end
 		next.Token.Expiry = found.Expiry
 	}
 }
