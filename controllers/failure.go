@@ -6,6 +6,7 @@ package controllers
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -75,8 +76,11 @@ func (p *pass) failureStop() error {
 		halt.Retry = min(halt.Retry, secretPoll)
 	case oauth.Misconfigured:
 		halt.Stalled, halt.Reason = true, v1alpha1.ReasonRequestRejected
-		halt.Message = p.inWords(fmt.Sprintf("%s refused the request (%s)", who, answer(f)), f.Code,
-			"; check spec.scopes and the provider's parameters") + ", then " + p.refreshCommand()
+		halt.Message = p.inWords(fmt.Sprintf("%s refused the request (%s)", who, answer(f)), f.Code, p.requestHint()) + ", then " + p.refreshCommand()
+		if p.subjectIsStored() {
+			halt.Retry = secretPoll
+			halt.Message += fmt.Sprintf("; a change of the subject's Secret is noticed within %s", secretPoll)
+		}
 	case oauth.Blocked:
 		halt.Stalled, halt.Reason = true, v1alpha1.ReasonEndpointNotAllowed
 		halt.Message = who + " is at an address that the operator may not connect to; use a public https address, or ask the platform team for --allow-cidr"
@@ -116,6 +120,33 @@ func (p *pass) inWords(what, code, guess string) string {
 	return connect.InPlainWords(what, rule.Cause, rule.Next)
 }
 
+// requestHint is what to look at where the provider's description does not tell.
+func (p *pass) requestHint() string {
+	hint := "; check "
+	switch subject := p.conn.Spec.Subject; {
+	case subject == nil:
+	case subject.SignedJWT != nil:
+		hint += "spec.subject.signedJWT (issuer, subject, audience and claims, and that the provider knows the key), "
+	case subject.SecretRef != nil:
+		hint += fmt.Sprintf("the token in key %s of Secret %s (spec.subject.secretRef: it may have expired), ", subject.SecretRef.Key, subject.SecretRef.Name)
+	case subject.ServiceAccountRef != nil:
+		hint += "spec.subject.serviceAccountRef (" + p.trusts(subject.ServiceAccountRef) + "), "
+	}
+	return hint + "spec.scopes and the provider's parameters"
+}
+
+// subjectIsStored says whether the request rests on a Secret, which nobody tells a change of.
+func (p *pass) subjectIsStored() bool {
+	subject := p.conn.Spec.Subject
+	return subject != nil && subject.ServiceAccountRef == nil
+}
+
+// trusts is what a provider has to be told before it takes a ServiceAccount's tokens.
+func (p *pass) trusts(ref *v1alpha1.ServiceAccountRef) string {
+	return fmt.Sprintf("that the provider trusts this cluster's issuer, audience %s and subject system:serviceaccount:%s:%s",
+		ref.Audience, p.conn.Namespace, ref.Name)
+}
+
 func (p *pass) clientRejectedMessage(code string) string {
 	refused := fmt.Sprintf("%s refused the client (%s)", p.client.DisplayName, code)
 	if words := p.inWords(refused, code, ""); words != refused {
@@ -124,6 +155,9 @@ func (p *pass) clientRejectedMessage(code string) string {
 	refused += "; "
 	spec := &p.conn.Spec
 	switch {
+	case p.client.ID == "" && spec.Subject != nil:
+		return refused + fmt.Sprintf("no client is named, so none was sent: set spec.client where the provider wants one, or%s: kubectl -n %s edit oauthconnection %s",
+			strings.TrimPrefix(p.requestHint(), ";"), p.conn.Namespace, p.conn.Name)
 	case spec.Client == nil && spec.ProviderRef != nil && spec.ProviderRef.Kind == "ClusterOAuthProvider":
 		return refused + fmt.Sprintf("ask the platform team to check client id and Secret of ClusterOAuthProvider %s; a change is noticed within %s",
 			spec.ProviderRef.Name, secretPoll)
@@ -131,13 +165,20 @@ func (p *pass) clientRejectedMessage(code string) string {
 		return refused + fmt.Sprintf("check spec.client of OAuthProvider %s, and the Secret that it names: kubectl -n %s describe oauthprovider %s; a change is noticed within %s",
 			spec.ProviderRef.Name, p.conn.Namespace, spec.ProviderRef.Name, secretPoll)
 	case spec.Client != nil && spec.Client.ServiceAccountRef != nil:
-		return refused + fmt.Sprintf("check that the provider trusts this cluster's issuer, audience %s and subject system:serviceaccount:%s:%s; then %s",
-			spec.Client.ServiceAccountRef.Audience, p.conn.Namespace, spec.Client.ServiceAccountRef.Name, p.refreshCommand())
+		return refused + fmt.Sprintf("check %s; then %s", p.trusts(spec.Client.ServiceAccountRef), p.refreshCommand())
 	case spec.Client == nil || spec.Client.SecretRef == nil:
 		return refused + fmt.Sprintf("check client id and secret (spec.client names no secretRef, so none was sent): kubectl -n %s edit oauthconnection %s",
 			p.conn.Namespace, p.conn.Name)
 	}
 	ref := spec.Client.SecretRef
+	switch p.client.Authentication {
+	case oauth.TLS:
+		return refused + fmt.Sprintf("check spec.client.id, and that the provider knows the certificate in Secret %s: kubectl -n %s describe secret %s; a change is noticed within %s",
+			ref.Name, p.conn.Namespace, ref.Name, secretPoll)
+	case oauth.PrivateKeyJWT:
+		return refused + fmt.Sprintf("check spec.client.id and spec.client.keyID, that the provider knows the public key of key %s of Secret %s, and the provider's assertionAudience: "+
+			"kubectl -n %s edit oauthconnection %s; a change is noticed within %s", ref.Key, ref.Name, p.conn.Namespace, p.conn.Name, secretPoll)
+	}
 	return refused + fmt.Sprintf("check spec.client.id and key %s of Secret %s: kubectl -n %s edit secret %s; a change is noticed within %s",
 		ref.Key, ref.Name, p.conn.Namespace, ref.Name, secretPoll)
 }

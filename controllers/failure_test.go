@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
 func TestARefusedClientIsLookedForWhereItWasWritten(t *testing.T) {
@@ -15,24 +16,64 @@ func TestARefusedClientIsLookedForWhereItWasWritten(t *testing.T) {
 	for name, row := range map[string]struct {
 		spec  v1alpha1.OAuthConnectionSpec
 		words []string
+		how   oauth.Authentication
+		id    string // "-": none
 	}{
-		"the connection's own": {v1alpha1.OAuthConnectionSpec{Client: own},
-			[]string{"spec.client.id", "key client-secret of Secret hush", "kubectl -n team-a edit secret hush", "30s"}},
-		"its own, beside a provider object": {v1alpha1.OAuthConnectionSpec{Client: own, ProviderRef: &v1alpha1.ProviderRef{Name: "corp"}},
-			[]string{"kubectl -n team-a edit secret hush"}},
-		"a public one": {v1alpha1.OAuthConnectionSpec{Client: &v1alpha1.ClientSpec{ID: "web"}},
-			[]string{"client id", "spec.client names no secretRef", "kubectl -n team-a edit oauthconnection github"}},
-		"a provider object's": {v1alpha1.OAuthConnectionSpec{ProviderRef: &v1alpha1.ProviderRef{Kind: "OAuthProvider", Name: "corp"}},
-			[]string{"OAuthProvider corp", "kubectl -n team-a describe oauthprovider corp", "30s"}},
-		"a cluster provider's": {v1alpha1.OAuthConnectionSpec{ProviderRef: &v1alpha1.ProviderRef{Kind: "ClusterOAuthProvider", Name: "corp"}},
-			[]string{"ask the platform team", "ClusterOAuthProvider corp", "30s"}},
+		"the connection's own": {spec: v1alpha1.OAuthConnectionSpec{Client: own},
+			words: []string{"spec.client.id", "key client-secret of Secret hush", "kubectl -n team-a edit secret hush", "30s"}},
+		"its own, beside a provider object": {spec: v1alpha1.OAuthConnectionSpec{Client: own, ProviderRef: &v1alpha1.ProviderRef{Name: "corp"}},
+			words: []string{"kubectl -n team-a edit secret hush"}},
+		"a public one": {spec: v1alpha1.OAuthConnectionSpec{Client: &v1alpha1.ClientSpec{ID: "web"}},
+			words: []string{"client id", "spec.client names no secretRef", "kubectl -n team-a edit oauthconnection github"}},
+		"a provider object's": {spec: v1alpha1.OAuthConnectionSpec{ProviderRef: &v1alpha1.ProviderRef{Kind: "OAuthProvider", Name: "corp"}},
+			words: []string{"OAuthProvider corp", "kubectl -n team-a describe oauthprovider corp", "30s"}},
+		"a cluster provider's": {spec: v1alpha1.OAuthConnectionSpec{ProviderRef: &v1alpha1.ProviderRef{Kind: "ClusterOAuthProvider", Name: "corp"}},
+			words: []string{"ask the platform team", "ClusterOAuthProvider corp", "30s"}},
+		"a certificate": {spec: v1alpha1.OAuthConnectionSpec{Client: own}, how: oauth.TLS,
+			words: []string{"spec.client.id", "knows the certificate in Secret hush", "kubectl -n team-a describe secret hush", "30s"}},
+		"a key": {spec: v1alpha1.OAuthConnectionSpec{Client: own}, how: oauth.PrivateKeyJWT,
+			words: []string{"spec.client.keyID", "the public key of key client-secret of Secret hush", "assertionAudience", "30s"}},
+		"none at all": {spec: v1alpha1.OAuthConnectionSpec{Subject: &v1alpha1.SubjectSpec{SignedJWT: &v1alpha1.SignedJWT{}}}, id: "-",
+			words: []string{"no client is named", "spec.client", "spec.subject.signedJWT", "kubectl -n team-a edit oauthconnection github"}},
+		"none at all, beside a provider object": {spec: v1alpha1.OAuthConnectionSpec{
+			ProviderRef: &v1alpha1.ProviderRef{Name: "corp"}, Subject: &v1alpha1.SubjectSpec{SignedJWT: &v1alpha1.SignedJWT{}}}, id: "-",
+			words: []string{"no client is named"}},
 	} {
-		p := walkAt(noon, func(p *pass) { p.conn.Spec = row.spec })
+		p := walkAt(noon, func(p *pass) {
+			p.conn.Spec, p.client.Authentication, p.client.ID = row.spec, row.how, "web"
+			if row.id == "-" {
+				p.client.ID = ""
+			}
+		})
 		message := p.clientRejectedMessage("invalid_client")
 		for _, part := range append(row.words, "Example refused the client (invalid_client)") {
 			if !strings.Contains(message, part) {
 				t.Errorf("%s: the message is %q; it does not say %q", name, message, part)
 			}
+		}
+	}
+}
+
+func TestARefusedSubjectIsNamedAndItsSecretLookedAt(t *testing.T) {
+	for name, row := range map[string]struct {
+		subject *v1alpha1.SubjectSpec
+		says    string
+		polled  bool
+	}{
+		"none":             {nil, "check spec.scopes", false},
+		"a Secret":         {&v1alpha1.SubjectSpec{SecretRef: &v1alpha1.TokenKeyRef{Name: "mine", Key: "token"}}, "key token of Secret mine (spec.subject.secretRef", true},
+		"an own JWT":       {&v1alpha1.SubjectSpec{SignedJWT: &v1alpha1.SignedJWT{}}, "spec.subject.signedJWT (issuer, subject, audience", true},
+		"the API server's": {&v1alpha1.SubjectSpec{ServiceAccountRef: &v1alpha1.ServiceAccountRef{Name: "robot", Audience: "a"}}, "audience a and subject system:serviceaccount:team-a:robot", false},
+	} {
+		p := walkAt(noon, func(p *pass) {
+			p.conn.Spec.Grant, p.conn.Spec.Subject, p.record.Failure = v1alpha1.GrantTokenExchange, row.subject, failed(oauth.Misconfigured, 0)
+		})
+		halt := stopOf(t, p.failureStop())
+		if !strings.Contains(halt.Message, row.says) || !strings.Contains(halt.Message, "refresh-requested-at") {
+			t.Errorf("%s: the message is %q; it does not say %q", name, halt.Message, row.says)
+		}
+		if !halt.Stalled || (halt.Retry == secretPoll) != row.polled || (halt.Retry != 0) != row.polled {
+			t.Errorf("%s: looked at again after %s", name, halt.Retry)
 		}
 	}
 }

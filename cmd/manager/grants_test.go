@@ -5,7 +5,9 @@ package main
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,5 +175,39 @@ func TestAnExpressionThatGivesNonsenseIsNamedAndCostsNoToken(t *testing.T) {
 	}
 	if got := string(w.target("odd").Data["kind"]); got != "Bearer" {
 		t.Errorf("the template gives %q", got)
+	}
+}
+
+func TestARefusedSubjectTokenIsTriedAgainOnceItsSecretHasAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, idp.Options{})
+	var requests atomic.Int32
+	provider := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		rw.Header().Set("Content-Type", "application/json")
+		if r.PostFormValue("subject_token") != "fresh" {
+			rw.WriteHeader(http.StatusBadRequest)
+			_, _ = rw.Write([]byte(`{"error":"invalid_request","error_description":"` + idp.ProviderText + `"}`))
+			return
+		}
+		_, _ = rw.Write([]byte(`{"access_token":"traded","expires_in":3600}`))
+	}))
+	t.Cleanup(provider.Close)
+	w.createSecret("subject", map[string]string{"token": "stale"})
+	conn := w.apply("traded", "grant: TokenExchange\nprovider: {endpoints: {token: '"+provider.URL+"'}}\nsubject: {secretRef: {name: subject, key: token}}")
+	c := w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonRequestRejected)
+	if !strings.Contains(c.Message, "key token of Secret subject (spec.subject.secretRef") || strings.Contains(c.Message, idp.ProviderText) {
+		t.Error(c.Message)
+	}
+	w.annotate(conn, "touched", "1")
+	stored := w.target("subject")
+	stored.Data["token"] = []byte("fresh")
+	if err := env.Client.Update(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	w.annotate(conn, "touched", "2") // it would be looked at within half a minute
+	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	if n := requests.Load(); n != 2 {
+		t.Errorf("the provider was asked %d times", n)
 	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
-	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
@@ -81,9 +80,6 @@ func (a *Attempts) Start(ctx context.Context, t *Target, attempt *v1alpha1.OAuth
 // address lacks the state where kubectl oauth adds one of its own; such a request cannot be pushed.
 func (f *Flow) address(ctx context.Context, client *oauth.Client, t *Target) (string, error) {
 	switch {
-	case t.Loopback() && f.Code != "":
-		return "", RefuseFor(NotReady, &provider.Error{Reason: v1alpha1.ReasonClientInvalid,
-			Message: "spec.redirect: the provider returns the code as " + f.Code + ", which kubectl oauth does not look for; use Hosted"})
 	case t.Loopback():
 		return client.AuthorizationURL("", f.Verifier, f.Nonce), nil
 	case client.Endpoints.PushedAuthorizationRequest == "":

@@ -37,6 +37,7 @@ const (
 // clientAssertion is the assertion of RFC 7523 section 2.2.
 func (r *Resolver) clientAssertion(ctx context.Context, resolved *Resolved, s *source) (maker, error) {
 	field := s.clientSecretField()
+	field.kind = keyFile
 	secret, err := r.secret(ctx, field)
 	if err != nil {
 		return nil, err
@@ -121,6 +122,9 @@ func (r *Resolver) signer(field secretField, secret *corev1.Secret, keyID, algor
 func parseKey(raw []byte) (jose.JSONWebKey, error) {
 	var key jose.JSONWebKey
 	if trimmed := bytes.TrimSpace(raw); bytes.HasPrefix(trimmed, []byte("{")) {
+		if bytes.Contains(trimmed, []byte(`"private_key"`)) {
+			return key, errors.New("a Google key file; store the text under its private_key alone: jq -r .private_key FILE")
+		}
 		if key.UnmarshalJSON(trimmed) != nil || !key.Valid() {
 			return key, errors.New("not a JWK that can be read (one key, not a set)")
 		}

@@ -226,6 +226,7 @@ func TestKeysThatCannotSignAreRefusedWithoutTheirText(t *testing.T) {
 		"a public JWK":        {jwk(t, keys()["RSA"].Public(), "", ""), "", []string{"a public key"}},
 		"a symmetric JWK":     {`{"kty":"oct","k":"aHVzaA"}`, "", []string{"JWK"}},
 		"a set of JWKs":       {`{"keys":[]}`, "", []string{"one key, not a set"}},
+		"Google's key file":   {`{"type":"service_account","private_key":"hush"}`, "", []string{"a Google key file", "jq -r .private_key"}},
 		"encrypted":           {block("ENCRYPTED PRIVATE KEY", []byte("x"), nil), "", []string{"passphrase"}},
 		"broken":              {broken, "", []string{"cannot be read"}},
 		"short":               {pkcs8(short), "", []string{"2048 bits"}},
@@ -244,5 +245,5 @@ func TestKeysThatCannotSignAreRefusedWithoutTheirText(t *testing.T) {
 		})
 	}
 	e := setup(t, nil)
-	e.refused(t, signing("", "", ""), v1alpha1.ReasonClientSecretNotFound, "spec.client.secretRef")
+	e.refused(t, signing("", "", ""), v1alpha1.ReasonClientSecretNotFound, "spec.client.secretRef", "create secret generic s --from-file=client-secret=…")
 }

@@ -255,6 +255,16 @@ func TestAuthorizationRequestsArePushedWhereThatCanBe(t *testing.T) {
 	}
 }
 
+func TestLoopbackNeedsTheCodeUnderItsOwnName(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	spec := plain()
+	spec.AuthorizationResponse = &v1alpha1.AuthorizationResponseRules{Code: "auth_code"}
+	conn := connection(spec)
+	e.resolve(t, conn)
+	conn.Spec.Redirect = v1alpha1.RedirectLoopback
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.redirect:", "auth_code", "use Hosted")
+}
+
 func TestGrantsHaveWhatTheyNeed(t *testing.T) {
 	e := setup(t, nil, secret("team-a", "s", "hush"))
 	conn := connection(plain())

@@ -35,7 +35,7 @@ func newCertified() (*lru.Cache[types.NamespacedName, *certified], error) {
 // used from the next request on.
 func (r *Resolver) clientCertificate(ctx context.Context, resolved *Resolved, s *source) error {
 	field := s.clientSecretField()
-	field.key = corev1.TLSCertKey
+	field.key, field.kind = corev1.TLSCertKey, certificateAndKey
 	secret, err := r.secret(ctx, field)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (r *Resolver) certifiedClient(field secretField, secret *corev1.Secret) (*c
 	if err != nil { // its text may quote the key
 		field.reason = v1alpha1.ReasonClientKeyInvalid
 		return nil, field.errorf("Secret %q holds no pair of certificate (tls.crt) and private key (tls.key) that belong together, in PEM; "+
-			"store one: kubectl -n %s create secret tls %s --cert=… --key=…", field.name, field.namespace, field.name)
+			"store one: %s", field.name, field.create())
 	}
 	made := &certified{
 		version: version, http: egress.NewClientWith(r.Policy, pair), notBefore: pair.Leaf.NotBefore, notAfter: pair.Leaf.NotAfter,

@@ -105,6 +105,7 @@ func TestCertificatesThatCannotBeUsedAreNamed(t *testing.T) {
 	torn := certificate(t, "torn", now, now.Add(time.Hour))
 	torn.Data[corev1.TLSPrivateKeyKey] = []byte(pkcs8(keys()["Ed25519"]))
 	refusal(torn, v1alpha1.ReasonClientKeyInvalid, "belong together", "kubectl -n team-a create secret tls s")
+	setup(t, nil).refused(t, withCertificate(plain()), v1alpha1.ReasonClientSecretNotFound, "kubectl -n team-a create secret tls s --cert=… --key=…")
 	half := certificate(t, "half", now, now.Add(time.Hour))
 	delete(half.Data, corev1.TLSPrivateKeyKey)
 	refusal(half, v1alpha1.ReasonClientSecretNotFound, `has no key "tls.key"`)

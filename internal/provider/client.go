@@ -65,6 +65,8 @@ func (r *Resolver) checkRedirect(resolved *Resolved, s *source, found *metadata)
 		return refuse("Loopback needs a provider with PKCE, and this one is described with pkce: None; use Hosted")
 	case s.loopback && found.RequirePushed && resolved.Endpoints.PushedAuthorizationRequest != "":
 		return refuse("the provider wants authorization requests pushed, with the redirect URI in them, and Loopback's port is known only to the person's machine; use Hosted")
+	case s.loopback && resolved.Dialect.Code != "":
+		return refuse("the provider returns the code as " + resolved.Dialect.Code + ", which kubectl oauth does not look for; use Hosted")
 	case s.loopback:
 		resolved.Endpoints.PushedAuthorizationRequest = ""
 	case r.PublicURL == "":
@@ -161,7 +163,7 @@ func (r *Resolver) credentials(ctx context.Context, resolved *Resolved, s *sourc
 		return err
 	}
 	if s.subject != nil {
-		if subject, err = r.subject(ctx, s); err != nil {
+		if subject, err = r.subject(ctx, resolved, s); err != nil {
 			return err
 		}
 		resolved.Subject.TokenType, resolved.Subject.RequestedTokenType = s.subject.TokenType, s.subject.RequestedTokenType

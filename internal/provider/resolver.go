@@ -58,8 +58,8 @@ type Resolved struct {
 	// CallbackPath is the path of the redirect URI. It is empty where no person comes back from anywhere:
 	// with all grants but the authorization code, and for a provider object without a client.
 	CallbackPath string
-	// Revision changes when the provider object or the client's Secret does: what a provider
-	// refused before may then be accepted.
+	// Revision changes when the provider object or the Secret of the client or the subject does: what
+	// a provider refused before may then be accepted.
 	Revision string
 
 	account *program

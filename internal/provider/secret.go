@@ -24,6 +24,27 @@ type secretField struct {
 	reason    string
 	namespace string
 	name, key string
+	// kind is what it holds, for the command that creates it; the zero one is a text.
+	kind secretKind
+}
+
+type secretKind int
+
+const (
+	keyFile secretKind = iota + 1
+	certificateAndKey
+)
+
+// create is the command that makes the Secret.
+func (f secretField) create() string {
+	what := "generic " + f.name + " --from-literal=" + f.key + "=…"
+	switch f.kind {
+	case keyFile:
+		what = "generic " + f.name + " --from-file=" + f.key + "=…"
+	case certificateAndKey:
+		what = "tls " + f.name + " --cert=… --key=…"
+	}
+	return "kubectl -n " + f.namespace + " create secret " + what
 }
 
 func (f secretField) errorf(format string, args ...any) *Error {
@@ -64,8 +85,7 @@ func (r *Resolver) secret(ctx context.Context, f secretField) (*corev1.Secret, e
 	err := r.Secrets.Get(ctx, types.NamespacedName{Namespace: f.namespace, Name: f.name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, f.errorf("Secret %q not found in namespace %s; create it: kubectl -n %s create secret generic %s --from-literal=%s=…",
-			f.name, f.namespace, f.namespace, f.name, f.key)
+		return nil, f.errorf("Secret %q not found in namespace %s; create it: %s", f.name, f.namespace, f.create())
 	case apierrors.IsForbidden(err):
 		e := f.errorf("the operator may not read Secret %q in namespace %s; ask the platform team to check its RBAC", f.name, f.namespace)
 		e.cause = err

@@ -17,13 +17,10 @@ func (r *Resolver) Seed(ctx context.Context, conn *v1alpha1.OAuthConnection) (oa
 		return oauth.Secret{}, nil
 	}
 	ref := conn.Spec.Seed.SecretRef
-	return r.token(ctx, secretField{
+	field := secretField{
 		at: origin{field: "spec."}, field: "seed.secretRef", reason: v1alpha1.ReasonSeedInvalid,
 		namespace: conn.Namespace, name: ref.Name, key: ref.Key,
-	})
-}
-
-func (r *Resolver) token(ctx context.Context, field secretField) (oauth.Secret, error) {
+	}
 	secret, err := r.secret(ctx, field)
 	if err != nil {
 		return oauth.Secret{}, err
@@ -32,7 +29,7 @@ func (r *Resolver) token(ctx context.Context, field secretField) (oauth.Secret, 
 }
 
 // subject prepares what the token request rests on.
-func (r *Resolver) subject(ctx context.Context, s *source) (maker, error) {
+func (r *Resolver) subject(ctx context.Context, resolved *Resolved, s *source) (maker, error) {
 	at := origin{field: "spec."}
 	from := func(field string, ref v1alpha1.TokenKeyRef) secretField {
 		return secretField{at: at, field: field, reason: v1alpha1.ReasonSubjectInvalid, namespace: s.namespace, name: ref.Name, key: ref.Key}
@@ -41,10 +38,16 @@ func (r *Resolver) subject(ctx context.Context, s *source) (maker, error) {
 	case spec.ServiceAccountRef != nil:
 		return r.serviceAccountToken(ctx, s.namespace, spec.ServiceAccountRef, at, "subject.serviceAccountRef")
 	case spec.SecretRef != nil:
-		token, err := r.token(ctx, from("subject.secretRef", *spec.SecretRef))
+		field := from("subject.secretRef", *spec.SecretRef)
+		secret, err := r.secret(ctx, field)
+		if err != nil {
+			return nil, err
+		}
+		resolved.Revision += "/" + secret.ResourceVersion
+		token, err := field.value(secret)
 		return given(token), err
 	case spec.SignedJWT != nil:
-		return r.signedSubject(ctx, s, from("subject.signedJWT.keyRef", spec.SignedJWT.KeyRef))
+		return r.signedSubject(ctx, resolved, s, from("subject.signedJWT.keyRef", spec.SignedJWT.KeyRef))
 	}
 	return nil, at.errorf(v1alpha1.ReasonSubjectInvalid, "subject", "set one of serviceAccountRef, secretRef and signedJWT")
 }
@@ -55,7 +58,8 @@ func given(token oauth.Secret) maker {
 }
 
 // signedSubject signs the assertion that a connection describes (RFC 7523 section 3).
-func (r *Resolver) signedSubject(ctx context.Context, s *source, field secretField) (maker, error) {
+func (r *Resolver) signedSubject(ctx context.Context, resolved *Resolved, s *source, field secretField) (maker, error) {
+	field.kind = keyFile
 	secret, err := r.secret(ctx, field)
 	if err != nil {
 		return nil, err
@@ -65,6 +69,7 @@ func (r *Resolver) signedSubject(ctx context.Context, s *source, field secretFie
 	if err != nil {
 		return nil, err
 	}
+	resolved.Revision += "/" + secret.ResourceVersion
 	issuer := spec.Issuer
 	if issuer == "" && s.client != nil {
 		issuer = s.client.ID

@@ -48,10 +48,22 @@ func TestTheSubjectIsASecretsToken(t *testing.T) {
 	if got.ID != "" || got.Authentication != oauth.None || got.RedirectURI != "" || got.CallbackPath != "" || got.Fingerprint == "" {
 		t.Errorf("without a client: %q, %s, %q", got.ID, got.Authentication, got.RedirectURI)
 	}
+	e.changed(t, "s", "another-subject")
+	if next := e.resolve(t, conn); next.Revision == got.Revision || given(t, &next.Client).Reveal() != "another-subject" {
+		t.Errorf("another subject is not noticed: revision %q, then %q", got.Revision, next.Revision)
+	}
 	other := tokenKey("missing")
 	conn.Spec.Subject.SecretRef = &other
 	if e.refused(t, conn, v1alpha1.ReasonSubjectInvalid, "spec.subject.secretRef:", `Secret "missing" not found`).Retry == 0 {
 		t.Error("it is not looked at again")
+	}
+}
+
+// changed writes another value into a Secret.
+func (e *env) changed(t *testing.T, name, value string) {
+	t.Helper()
+	if err := e.kube.Update(t.Context(), secret("team-a", name, value)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -82,6 +94,10 @@ func TestTheSubjectIsSignedAsDescribed(t *testing.T) {
 	want := map[string]any{
 		"iss": jwt.Issuer, "sub": jwt.Subject, "aud": jwt.Audience, "iat": now, "exp": now + 60, "scope": "a b",
 	}
+	e.changed(t, "s", pkcs8(keys()["RSA"]))
+	if e.resolve(t, conn).Revision == got.Revision {
+		t.Error("another key is not noticed")
+	}
 	if diff := cmp.Diff(want, claims); diff != "" || header.Algorithm != "RS384" || header.KeyID != "k" {
 		t.Errorf("%s, header %+v", diff, header)
 	}
@@ -97,6 +113,8 @@ func TestTheSubjectIsSignedAsDescribed(t *testing.T) {
 	e.refused(t, conn, v1alpha1.ReasonSubjectInvalid, "spec.subject.signedJWT.algorithm:", "RSA")
 	e = setup(t, nil, secret("team-a", "s", "hush"))
 	e.refused(t, conn, v1alpha1.ReasonSubjectInvalid, "spec.subject.signedJWT.keyRef:", `Secret "s"`)
+	e = setup(t, nil)
+	e.refused(t, conn, v1alpha1.ReasonSubjectInvalid, "kubectl -n team-a create secret generic s --from-file=client-secret=…")
 	conn.Spec.Subject = &v1alpha1.SubjectSpec{}
 	e.refused(t, conn, v1alpha1.ReasonSubjectInvalid, "spec.subject:")
 }
