@@ -64,20 +64,33 @@ func (t *tokenRequests) Token(ctx context.Context, namespace, name, audience str
 	token := request.Status.Token
 	own, known := t.reviewed.Get(audience)
 	if !known {
-		// Without audiences of its own the review asks: are you the one that this is for?
-		review, err := t.api.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
-			Spec: authenticationv1.TokenReviewSpec{Token: token},
-		}, metav1.CreateOptions{})
-		if err != nil {
+		if own, err = t.review(ctx, token, audience); err != nil {
 			return oauth.Secret{}, errNotReviewed
 		}
-		own = review.Status.Authenticated
 		t.reviewed.Add(audience, own)
 	}
 	if own {
 		return oauth.Secret{}, ErrOwnAudience
 	}
 	return oauth.NewSecret(token), nil
+}
+
+// review says whether the API server takes a token as one of its own. A token that it takes for nobody,
+// because its ServiceAccount was deleted meanwhile, tells nothing of an audience: others would be let out.
+func (t *tokenRequests) review(ctx context.Context, token, audience string) (own bool, _ error) {
+	// Without audiences of its own the review asks: are you the one that this is for?
+	for i, audiences := range [][]string{nil, {audience}} {
+		review, err := t.api.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
+			Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return false, err
+		}
+		if review.Status.Authenticated {
+			return i == 0, nil
+		}
+	}
+	return false, errNotReviewed
 }
 
 // serviceAccountToken is one token, for the requests of this pass.

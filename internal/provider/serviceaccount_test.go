@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +154,72 @@ func TestATokenThatTheAPIServerTakesIsNeverGivenAway(t *testing.T) {
 			})
 			wantError(t, err, v1alpha1.ReasonServiceAccountTokenFailed, audience.(string), "the API server's own")
 		}
+	}
+}
+
+// deleting takes the ServiceAccount away before each request to the path.
+type deleting struct {
+	http.RoundTripper
+	path   string
+	delete func()
+}
+
+func (d deleting) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, d.path) {
+		d.delete()
+	}
+	return d.RoundTripper.RoundTrip(req)
+}
+
+// Whoever may delete the ServiceAccount between its token and the review of it must not have the API
+// server's own audience remembered as a stranger's, for everybody.
+func TestATokenOfADeletedServiceAccountTellsNothingOfItsAudience(t *testing.T) {
+	env := apiServer(t)
+	namespace := env.Namespace(t)
+	config, err := env.OperatorConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	robot := func() *corev1.ServiceAccount {
+		return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "robot"}}
+	}
+	create := func() {
+		if err := env.Client.Create(t.Context(), robot()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attack := true
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return deleting{next, "/tokenreviews", func() {
+			if attack {
+				_ = env.Client.Delete(t.Context(), robot())
+			}
+		}}
+	})
+	api, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := provider.NewServiceAccountTokens(api)
+	letOperator(t, env, namespace)
+	create()
+	request := &authenticationv1.TokenRequest{}
+	if err := env.Client.SubResource("token").Create(t.Context(), robot(), request); err != nil {
+		t.Fatal(err)
+	}
+	own, _ := claimsOf(t, oauth.NewSecret(request.Status.Token))["aud"].([]any)
+	audience := own[0].(string)
+	waitFor(t, func() bool {
+		_, err = tokens.Token(t.Context(), namespace, "robot", audience)
+		return !apierrors.IsForbidden(err)
+	})
+	if err == nil {
+		t.Error("a token that nobody could judge was given away")
+	}
+	attack = false
+	create()
+	if _, err := tokens.Token(t.Context(), namespace, "robot", audience); !errors.Is(err, provider.ErrOwnAudience) {
+		t.Errorf("a token for the API server is given away afterwards: %v", err)
 	}
 }
 
