@@ -30,12 +30,7 @@ const (
 func (p *pass) learn(ctx context.Context, token *oauth.Token) error {
 	next, doubted := *p.record, p.record.IDTokenCause
 	believed := *token
-	if !token.IDToken.IsZero() {
-		next.IDTokenCause = ""
-		if wrong, ok := errors.AsType[*provider.IDTokenError](p.client.VerifyIDToken(ctx, token, "")); ok {
-			next.IDTokenCause, believed.IDToken = wrong.Cause, oauth.Secret{}
-		}
-	}
+	next.IDTokenCause, believed.IDToken = p.judgeIDToken(ctx, token)
 	var issues []string
 	next.Metadata, issues = p.client.Metadata(ctx, &believed, nil, next.Metadata)
 	next.Issues = slices.Concat(token.Issues, issues)
@@ -52,6 +47,27 @@ func (p *pass) learn(ctx context.Context, token *oauth.Token) error {
 		return p.settleAgain(ctx)
 	}
 	return nil
+}
+
+// judgeIDToken says what is wrong with the ID token that came last, and returns the one to be believed.
+// Without the provider's keys one is believed as at consent: it came from the token endpoint itself.
+func (p *pass) judgeIDToken(ctx context.Context, token *oauth.Token) (cause string, believed oauth.Secret) {
+	said := p.record.IDTokenCause
+	if token.IDToken.IsZero() {
+		return said, oauth.Secret{}
+	}
+	wrong, ok := errors.AsType[*provider.IDTokenError](p.client.VerifyIDToken(ctx, token, ""))
+	switch {
+	case !ok:
+		return "", token.IDToken
+	case !wrong.Unchecked:
+		return wrong.Cause, oauth.Secret{}
+	}
+	log.FromContext(ctx).Info("an ID token was not verified", "cause", wrong.Cause)
+	if p.client.CheckIDToken(token, "") != nil {
+		return said, oauth.Secret{}
+	}
+	return said, token.IDToken
 }
 
 // nameSeeded asks again whose a seeded grant is where only that keeps it from being used.

@@ -67,6 +67,20 @@ func TestAnIDTokenOfAnotherClientNamesNobody(t *testing.T) {
 	}
 }
 
+func TestKeysThatCannotBeFetchedAccuseNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, rotating)
+	w.provider.Fault(idp.Keys, -1, idp.Status(http.StatusServiceUnavailable, ""))
+	conn := w.connected("alice", "expectedAccount: "+w.user.Email+"\n")
+	w.refreshed(conn)
+	if w.await(conn, v1alpha1.AuthorizedCondition, metav1.ConditionTrue, v1alpha1.ReasonAuthorized); conn.Status.Account != w.user.Email {
+		t.Errorf("status\n%s", describe(conn))
+	}
+	if len(w.provider.Requests(idp.Keys)) < 2 {
+		t.Error("the keys were not asked for")
+	}
+}
+
 // pushing is a provider that takes authorization requests at its own address only (RFC 9126).
 type pushing struct {
 	*httptest.Server

@@ -116,7 +116,11 @@ func (a *Attempts) save(ctx context.Context, g *grant, record *tokenstore.Record
 // is saved, and notes in the record what is wrong with it.
 func (a *Attempts) verify(ctx context.Context, g *grant, noted string) {
 	wrong, ok := errors.AsType[*provider.IDTokenError](g.target.Client.VerifyIDToken(ctx, g.token, g.nonce))
-	if !ok || wrong.Cause == noted {
+	switch {
+	case !ok, wrong.Cause == noted:
+		return
+	case wrong.Unchecked:
+		log.FromContext(ctx).Info("an ID token was not verified", "connection", g.key().Namespace+"/"+g.key().Name, "cause", wrong.Cause)
 		return
 	}
 	for range claims {

@@ -20,11 +20,12 @@ import (
 // cachedKeySets of at most 64 KiB each.
 const cachedKeySets = 512
 
-// IDTokenError means that an ID token was not made by this provider for this client, or cannot be
-// checked.
+// IDTokenError means that an ID token was not made by this provider for this client, or is Unchecked.
 type IDTokenError struct {
 	// Cause is a fixed part of a sentence about the ID token.
 	Cause string
+	// Unchecked means that the provider's keys could not be fetched: nothing is wrong that is known.
+	Unchecked bool
 }
 
 // Error returns the cause.
@@ -95,19 +96,19 @@ func (r *Resolved) VerifyIDToken(ctx context.Context, token *oauth.Token, nonce 
 	verified, err := verifier.Verify(ctx, token.IDToken.Reveal())
 	switch {
 	case err != nil && strings.Contains(err.Error(), "fetching keys"):
-		return &IDTokenError{"the provider's keys could not be fetched, so its signature is not checked"}
+		return &IDTokenError{Cause: "the provider's keys could not be fetched, so its signature is not checked", Unchecked: true}
 	case err != nil && strings.Contains(err.Error(), "unmarshal claims"):
-		return &IDTokenError{"its claims cannot be read"}
+		return &IDTokenError{Cause: "its claims cannot be read"}
 	case err != nil:
-		return &IDTokenError{"its signature is not the provider's"}
+		return &IDTokenError{Cause: "its signature is not the provider's"}
 	case r.Issuer != "" && verified.Issuer != r.Issuer && "https://"+verified.Issuer != r.Issuer: // Google may leave the scheme out
-		return &IDTokenError{"it was issued by another provider"}
+		return &IDTokenError{Cause: "it was issued by another provider"}
 	case !slices.Contains(verified.Audience, r.ID):
-		return &IDTokenError{"it was made for another client"}
+		return &IDTokenError{Cause: "it was made for another client"}
 	case verified.Expiry.Before(r.now()):
-		return &IDTokenError{"it has expired"}
+		return &IDTokenError{Cause: "it has expired"}
 	case nonce != "" && slices.Contains(r.Scopes, "openid") && verified.Nonce != nonce:
-		return &IDTokenError{"it belongs to another authorization request"}
+		return &IDTokenError{Cause: "it belongs to another authorization request"}
 	}
 	return nil
 }
