@@ -16,7 +16,7 @@ import (
 
 // documented renders the objects that people copy: every block of YAML with an apiVersion in the pages of
 // the project.
-func documented(v *verifier, _ context.Context) ([]byte, error) {
+func (v *verifier) documented(context.Context) ([]byte, error) {
 	var out bytes.Buffer
 	for _, folder := range []string{"README.md", "docs", "examples"} {
 		err := filepath.WalkDir(filepath.Join(v.root, folder), func(path string, entry fs.DirEntry, err error) error {

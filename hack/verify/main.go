@@ -63,7 +63,7 @@ func checks() []check {
 		{"config/prometheus renders", applies(kustomization("config/prometheus"))},
 		{"config/signin applies", applies(kustomization("config/signin"))},
 		{"config/samples apply", applies(kustomization("config/samples"))},
-		{"the objects on the pages apply", applies(documented)},
+		{"the objects on the pages apply", applies((*verifier).documented)},
 	}
 	for _, v := range variants() {
 		list = append(list, check{"the chart applies with " + v.name, applies(v.render)})
