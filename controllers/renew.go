@@ -195,16 +195,10 @@ func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) e
 	if p.actsForItself() {
 		next.RequestedScopes = p.client.Scopes
 	}
-	saved, err := p.Store.Save(ctx, p.key, &next)
-	if errors.Is(err, tokenstore.ErrUnsaved) {
-		p.record = &next
-		return unsaved()
-	}
-	if err != nil {
+	if err := p.save(ctx, &next); err != nil {
 		return err
 	}
-	p.record = saved
-	p.refreshAt = dueAt(saved, p.schedule())
+	p.refreshAt = dueAt(p.record, p.schedule())
 	if err := p.learn(ctx, token); err != nil {
 		return err
 	}
@@ -239,15 +233,9 @@ func (p *pass) rescue(ctx context.Context, token *oauth.Token, failure *oauth.Er
 	failure.Kind = oauth.Unexpected
 	next, again := *p.record, p.nextTry(failure)
 	next.Token, next.Failure, next.Issues = *token, &again, failure.Issues
-	saved, err := p.Store.Save(ctx, p.key, &next)
-	if errors.Is(err, tokenstore.ErrUnsaved) {
-		p.record = &next
-		return unsaved()
-	}
-	if err != nil {
+	if err := p.save(ctx, &next); err != nil {
 		return err
 	}
-	p.record = saved
 	return p.failureStop()
 }
 
@@ -256,15 +244,24 @@ func (p *pass) rescue(ctx context.Context, token *oauth.Token, failure *oauth.Er
 func (p *pass) ended(ctx context.Context, code string) error {
 	dead := *p.record
 	dead.Failure, dead.Ended, dead.EndedCode = nil, endedRefused, code
-	saved, err := p.Store.Save(ctx, p.key, &dead)
+	if err := p.save(ctx, &dead); err != nil {
+		return err
+	}
+	return p.settleAgain(ctx)
+}
+
+// save stores what came of an attempt.
+func (p *pass) save(ctx context.Context, next *tokenstore.Record) error {
+	saved, err := p.Store.Save(ctx, p.key, next)
 	if errors.Is(err, tokenstore.ErrUnsaved) {
+		p.record = next
 		return unsaved()
 	}
 	if err != nil {
 		return err
 	}
 	p.record = saved
-	return p.settleAgain(ctx)
+	return nil
 }
 
 // dueAt is when a record's token is renewed next; zero when it never is.
