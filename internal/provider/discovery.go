@@ -32,6 +32,9 @@ const (
 	mismatchRetry    = 5 * time.Minute
 	discoveryIssuers = 8192
 	maxDocument      = 1 << 20
+	// maxFound is the longest address that is taken from a document: as long as one can be written. With
+	// all that are kept of each, so many issuers take 60 MiB.
+	maxFound = 512
 )
 
 // metadata is what is used of an issuer's document (OpenID Connect Discovery section 3, RFC 8414
@@ -244,7 +247,7 @@ func (d *discovery) check(issuer string, found *metadata) (*metadata, *failure) 
 		&found.Device, &found.Pushed, &found.Introspection, &found.Revocation, &found.UserInfo, &found.Keys,
 		&found.MTLS.Token, &found.MTLS.Device, &found.MTLS.Pushed, &found.MTLS.Introspection, &found.MTLS.Revocation, &found.MTLS.UserInfo,
 	} {
-		if checkAddress(d.policy, *address, true) != nil {
+		if len(*address) > maxFound || checkAddress(d.policy, *address, true) != nil {
 			*address = ""
 		}
 	}
@@ -277,7 +280,7 @@ func (d *discovery) usable(name, address string, dialled bool) *failure {
 	case errors.As(err, &blocked):
 		return &failure{v1alpha1.ReasonEndpointNotAllowed, "the operator may not connect to the " + name +
 			" in its metadata (" + blocked.Rule + "); ask the platform team for --allow-cidr or --allow-http", mismatchRetry}
-	case err != nil:
+	case err != nil, len(address) > maxFound:
 		return &failure{v1alpha1.ReasonDiscoveryFailed, "the " + name +
 			" in its metadata is not an address; set it under endpoints", mismatchRetry}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -60,8 +61,12 @@ func TestOfMetadataOnlyWhatIsUsedIsKept(t *testing.T) {
 	issuer := func(i int) string { return fmt.Sprintf("%s/%d", p.URL, i) }
 	const issuers = 60
 	for i := -1; i < issuers; i++ {
-		document := fmt.Sprintf(`{"issuer":%q,"authorization_endpoint":"%s/a","token_endpoint":"%s/t","token_endpoint_auth_methods_supported":["client_secret_post"%s]}`,
-			issuer(i), p.URL, p.URL, strings.Repeat(`,""`, 20_000))
+		var others strings.Builder
+		for _, name := range []string{"jwks_uri", "introspection_endpoint", "device_authorization_endpoint", "revocation_endpoint", "userinfo_endpoint"} {
+			fmt.Fprintf(&others, `%q:"%s/%s",`, name, p.URL, strings.Repeat("a", 1900))
+		}
+		document := fmt.Sprintf(`{%s"mtls_endpoint_aliases":{%s"x":""},"issuer":%q,"authorization_endpoint":"%s/a","token_endpoint":"%s/t","token_endpoint_auth_methods_supported":["client_secret_post"%s]}`,
+			others.String(), others.String(), issuer(i), p.URL, p.URL, strings.Repeat(`,""`, 10_000))
 		p.handle(fmt.Sprintf("/%d%s", i, openID), func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document) })
 	}
 	e := setup(t, p, secret("team-a", "s", "hush"))
@@ -73,8 +78,34 @@ func TestOfMetadataOnlyWhatIsUsedIsKept(t *testing.T) {
 	}
 	look(-1)
 	// One host can be a thousand issuers.
-	if each := grows(issuers, look); each > 64<<10 {
+	if each := grows(issuers, look); each > 8<<10 {
 		t.Errorf("%d bytes are kept of each issuer's metadata", each)
+	}
+	runtime.KeepAlive(e)
+}
+
+func TestFewProvidersKeysAreKept(t *testing.T) {
+	p := newIDP(t)
+	// Small keys weigh eight times what they are sent as.
+	set := `{"keys":[` + strings.Repeat(`{"kty":"oct","k":"AA"},`, 2700) + `{"kty":"oct","k":"AA"}]}`
+	issuer := func(i int) string { return fmt.Sprintf("%s/%d", p.URL, i) }
+	const issuers = 200
+	for i := range issuers {
+		document := fmt.Sprintf(`{"issuer":%q,"authorization_endpoint":"%s/a","token_endpoint":"%s/t","jwks_uri":"%s/keys"}`, issuer(i), p.URL, p.URL, issuer(i))
+		p.handle(fmt.Sprintf("/%d%s", i, openID), func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document) })
+		p.handle(fmt.Sprintf("/%d/keys", i), func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, set) })
+	}
+	e := setup(t, p, secret("team-a", "s", "hush"))
+	signed := idToken(t, keys()["P-256"], jose.ES256, map[string]any{"aud": "id"})
+	before := heap()
+	for i := range issuers {
+		resolved := e.resolve(t, connection(v1alpha1.ProviderSpec{Issuer: v1alpha1.EndpointURL(issuer(i))}))
+		if resolved.VerifyIDToken(t.Context(), signed, "") == nil {
+			t.Fatal("the keys were not asked for")
+		}
+	}
+	if all := heap() - before; all > 64<<20 {
+		t.Errorf("%d MiB of keys are kept", all>>20)
 	}
 	runtime.KeepAlive(e)
 }

@@ -17,8 +17,9 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 )
 
-// cachedKeySets of at most 64 KiB each.
-const cachedKeySets = 512
+// cachedKeySets of at most 64 KiB each, which take half a MiB once they are read. A set that had to go is
+// fetched again.
+const cachedKeySets = 96
 
 // IDTokenError means that an ID token was not made by this provider for this client, or is Unchecked.
 type IDTokenError struct {
