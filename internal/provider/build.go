@@ -172,8 +172,8 @@ func scopes(s *source, rules *v1alpha1.ScopeRules) []string {
 	return names
 }
 
-// fingerprint covers whom the tokens belong to, every address that somebody wrote down and what may
-// become part of one. Those that were only discovered are left out: the issuer vouches for them. So does
+// fingerprint covers whom the tokens belong to, every address that somebody wrote down, what may become
+// part of one, and where that is taken from: a wide pattern is often safe for its expression's sake. Those that were only discovered are left out: the issuer vouches for them. So does
 // the catalogue for its own: a release that corrects one must not cost everybody a consent. What came
 // later is added only where it is used, so that older grants go on.
 func fingerprint(clientID string, spec *v1alpha1.ProviderSpec) string {
@@ -197,7 +197,7 @@ func fingerprint(clientID string, spec *v1alpha1.ProviderSpec) string {
 	}
 	for _, rule := range spec.Metadata {
 		if rule.Pattern != "" {
-			parts = append(parts, "metadata", rule.Name, rule.Pattern)
+			parts = append(parts, "metadata", rule.Name, rule.Pattern, rule.Value)
 		}
 	}
 	if spec.Preset != "" {

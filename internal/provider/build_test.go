@@ -152,6 +152,9 @@ func TestFingerprintCoversWhomATokenBelongsTo(t *testing.T) {
 		"metadata's pattern": func(c *v1alpha1.OAuthConnection) {
 			c.Spec.Provider.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "body.x", Pattern: "b"}}
 		},
+		"metadata's value": func(c *v1alpha1.OAuthConnection) {
+			c.Spec.Provider.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "'evil.example'", Pattern: "b"}}
+		},
 		"revocation": func(c *v1alpha1.OAuthConnection) { c.Spec.Provider.Endpoints.Revocation = "https://evil.example/" },
 		"issuer": func(c *v1alpha1.OAuthConnection) {
 			c.Spec.Provider.Issuer = ""
