@@ -60,6 +60,15 @@ screenshots: control-plane ## Make the pictures of docs/pages.md; needs Chromium
 test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
 	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
 	cd examples && $(GO) test $(TESTFLAGS) ./...
+	@$(call lacks,redis-server redis-cli,the Redis example)
+	@$(call lacks,initdb postgres psql,the Redshift example)
+	@$(call lacks,node hack/secondopinion/node_modules,the OpenID provider of make second-opinion)
+	@for p in chromium chromium-browser google-chrome headless-shell; do command -v $$p >/dev/null && exit; done; \
+	echo "Skipped for want of Chromium: the pages in a real browser"
+
+# go test does not say what was skipped, nor why.
+lacks = for p in $(1); do command -v $$p >/dev/null || test -e $$p || test -n "$$(ls /usr/lib/postgresql/*/bin/$$p 2>/dev/null)" || \
+	{ echo "Skipped for want of $$p: $(2)"; break; }; done
 
 second-opinion: hack/secondopinion/node_modules/.package-lock.json ## Install another OpenID provider, node's, for more of the tests; needs node and npm.
 
