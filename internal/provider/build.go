@@ -173,9 +173,10 @@ func scopes(s *source, rules *v1alpha1.ScopeRules) []string {
 }
 
 // fingerprint covers whom the tokens belong to, every address that somebody wrote down, what may become
-// part of one, and where that is taken from: a wide pattern is often safe for its expression's sake. Those that were only discovered are left out: the issuer vouches for them. So does
-// the catalogue for its own: a release that corrects one must not cost everybody a consent. What came
-// later is added only where it is used, so that older grants go on.
+// part of one, and where that is taken from: a wide pattern is often safe for its expression's sake. Those
+// that were only discovered are left out: the issuer vouches for them. So does the catalogue for its own: a
+// release that corrects one must not cost everybody a consent. What came later is added only where it is
+// used, so that older grants go on.
 func fingerprint(clientID string, spec *v1alpha1.ProviderSpec) string {
 	e := v1alpha1.Endpoints{}
 	if spec.Endpoints != nil {

@@ -5,6 +5,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,6 +29,9 @@ func (r *Resolver) addClient(ctx context.Context, resolved *Resolved, s *source,
 			return err
 		}
 	}
+	if err := s.checkParams(d.spec); err != nil {
+		return err
+	}
 	resolved.Scopes = scopes(s, d.spec.Scopes)
 	resolved.TokenParams = s.mergedParams(resolved.TokenParams, s.tokenParams)
 	if s.grant != "" && s.grant != v1alpha1.GrantAuthorizationCode {
@@ -50,6 +54,28 @@ func (s *source) mergedParams(provider, connection map[string]string) map[string
 		return mergeMap(connection, provider)
 	}
 	return mergeMap(provider, connection)
+}
+
+// checkParams refuses what is the protocol's own under the provider's name for it. The API refuses it under
+// the protocol's; and by the scope's other name a connection would ask for what a shared client's owner
+// does not allow.
+func (s *source) checkParams(spec *v1alpha1.ProviderSpec) error {
+	for _, r := range renamings(spec) {
+		field, params := "", map[string]string(nil)
+		switch r.field {
+		case authorizationRename:
+			field, params = "spec.authorizationParams", s.authorizationParams
+		case tokenRename:
+			field, params = "spec.tokenParams", s.tokenParams
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.names)) {
+			if _, given := params[r.names[name]]; given && r.protocols(name) {
+				return origin{}.errorf(v1alpha1.ReasonClientInvalid, field,
+					"%s is this provider's name for %s, which is set by the operator; remove it", printable(r.names[name], maxShown), name)
+			}
+		}
+	}
+	return nil
 }
 
 // checkRedirect looks at where a connection's provider sends the person back to.

@@ -12,6 +12,8 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 )
 
+const authorizationRename, tokenRename = "authorizationRequest.rename", "tokenRequest.rename"
+
 // renaming is one rename of a description, and the protocol's parameters that may meet in one request
 // under it.
 type renaming struct {
@@ -24,13 +26,13 @@ type renaming struct {
 func renamings(spec *v1alpha1.ProviderSpec) (all []renaming) {
 	words := strings.Fields
 	if r := spec.AuthorizationRequest; r != nil {
-		all = append(all, renaming{"authorizationRequest.rename", r.Rename, [][]string{
+		all = append(all, renaming{authorizationRename, r.Rename, [][]string{
 			words("response_type client_id redirect_uri state scope nonce code_challenge code_challenge_method request_uri"),
 		}})
 	}
 	if r := spec.TokenRequest; r != nil {
 		client := words("grant_type client_id client_secret client_assertion client_assertion_type")
-		all = append(all, renaming{"tokenRequest.rename", r.Rename, [][]string{
+		all = append(all, renaming{tokenRename, r.Rename, [][]string{
 			slices.Concat(client, words("code redirect_uri code_verifier")),
 			slices.Concat(client, words("refresh_token redirect_uri scope")),
 			slices.Concat(client, words("device_code")),
@@ -71,7 +73,7 @@ func checkRequests(spec *v1alpha1.ProviderSpec, at origin) error {
 func checkProtections(spec *v1alpha1.ProviderSpec, at origin) error {
 	if r := spec.AuthorizationRequest; r != nil {
 		if _, renamed := r.Rename["state"]; renamed {
-			return at.errorf(v1alpha1.ReasonProviderInvalid, "authorizationRequest.rename",
+			return at.errorf(v1alpha1.ReasonProviderInvalid, authorizationRename,
 				"state has to come back under its own name, or no response can be told from a forged one; leave it as it is")
 		}
 	}
@@ -87,12 +89,12 @@ func checkProtections(spec *v1alpha1.ProviderSpec, at origin) error {
 		return nil
 	}
 	if r := spec.AuthorizationRequest; r != nil {
-		if err := dropped("authorizationRequest.rename", r.Rename); err != nil {
+		if err := dropped(authorizationRename, r.Rename); err != nil {
 			return err
 		}
 	}
 	if r := spec.TokenRequest; r != nil {
-		return dropped("tokenRequest.rename", r.Rename)
+		return dropped(tokenRename, r.Rename)
 	}
 	return nil
 }

@@ -176,6 +176,28 @@ func TestASharedClientDoesOnlyWhatItsOwnerAllows(t *testing.T) {
 	}
 }
 
+func TestAnAllowedScopeHasNoOtherName(t *testing.T) {
+	spec := plain()
+	spec.AuthorizationRequest = &v1alpha1.AuthorizationRequestRules{Rename: v1alpha1.ParamNames{"scope": "user_scope", "nonce": ""}}
+	spec.TokenRequest = &v1alpha1.TokenRequestRules{Rename: v1alpha1.ParamNames{"scope": "rights", "audience": "aud"}}
+	spec.RevocationRequest = &v1alpha1.RevocationRequestRules{Rename: v1alpha1.ParamNames{"token": "ended"}}
+	e := setup(t, nil, secret("oauth-operator", "s", "hush"), &v1alpha1.ClusterOAuthProvider{
+		ObjectMeta: metav1.ObjectMeta{Name: "corp"},
+		Spec: v1alpha1.ClusterOAuthProviderSpec{
+			OAuthProviderSpec: v1alpha1.OAuthProviderSpec{ProviderSpec: spec, Client: confidential("id")},
+			NamespaceSelector: &metav1.LabelSelector{}, AllowedScopes: []v1alpha1.Scope{"read"},
+		},
+	})
+	conn := referring("ClusterOAuthProvider", "corp")
+	conn.Spec.AuthorizationParams = v1alpha1.RequestParams{"user_scope": "admin"}
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.authorizationParams", "user_scope", "scope")
+	conn.Spec.AuthorizationParams, conn.Spec.TokenParams = nil, v1alpha1.RequestParams{"rights": "admin"}
+	e.refused(t, conn, v1alpha1.ReasonClientInvalid, "spec.tokenParams", "rights", "scope")
+	conn.Spec.TokenParams = v1alpha1.RequestParams{"aud": "x", "user_scope": "not one here"}
+	conn.Spec.AuthorizationParams = v1alpha1.RequestParams{"ended": "not one here"}
+	e.resolve(t, conn)
+}
+
 func TestAProviderObjectsParametersStand(t *testing.T) {
 	spec := plain()
 	spec.AuthorizationParams = map[string]string{"hd": "corp.example"}
