@@ -81,7 +81,7 @@ func (p *pass) grantMissing() *stop {
 		code := cmp.Or(r.EndedCode, "invalid_grant")
 		return p.reauthorize(p.inWords("the provider ended the grant ("+code+")", r.EndedCode, ": it was revoked, replaced or has expired"))
 	case p.otherAccount() && r.Account == "":
-		halt := p.reauthorize(fmt.Sprintf("the provider did not say whose the grant is, and spec.expectedAccount is %q", p.conn.Spec.ExpectedAccount))
+		halt := p.reauthorize(fmt.Sprintf("the provider did not say whose the grant is, and spec.expectedAccount is %q: the provider's account expression says where its answers have it", p.conn.Spec.ExpectedAccount))
 		halt.Retry = unknownRetry
 		return halt
 	case p.otherAccount():

@@ -87,6 +87,9 @@ func (p *pass) nameAccount(ctx context.Context, next *tokenstore.Record, token *
 	if err != nil {
 		log.FromContext(ctx).Error(err, "asking for the account's name; it stays unknown")
 	}
+	if misfit, ok := errors.AsType[*provider.AccountError](err); ok && !slices.Contains(next.Issues, misfit.Issue) {
+		next.Issues = append(slices.Clone(next.Issues), misfit.Issue)
+	}
 	next.Account = account
 }
 

@@ -156,6 +156,9 @@ func (p *pass) freshMessage() string {
 // obtain makes one token request between an intent and a save (design section 6).
 func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	client, err := p.client.For(p.record.Metadata)
+	if err == nil && !p.actsForItself() {
+		err = p.client.Renewable(p.record.Metadata)
+	}
 	if err != nil {
 		return resolveStop(err)
 	}

@@ -134,7 +134,8 @@ func TestAnAuthorizationRequestIsPushedWhereTheProviderTakesThat(t *testing.T) {
 	conn := w.apply("pushed", strings.ReplaceAll(`{provider: {endpoints: {authorization: P/authorize, token: P/token, pushedAuthorizationRequest: P/par}},
  client: {id: `+idp.DefaultClient().ID+`, secretRef: {name: client}}, scopes: [read]}`, "P/", p.URL+"/"))
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonAuthorizationRequired)
-	if page := w.connect(conn); page.Status != http.StatusBadGateway || !strings.Contains(page.Body, "The provider refused the request") {
+	if page := w.connect(conn); page.Status != http.StatusBadGateway || !strings.Contains(page.Body, "The provider refused the request") ||
+		!strings.Contains(page.Body, "pushedAuthorization to None") {
 		t.Errorf("status %d: %s", page.Status, page.Body)
 	}
 	p.mu.Lock()

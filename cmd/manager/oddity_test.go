@@ -198,6 +198,31 @@ func TestAProviderLikeNoOtherIsConnectedWithTheYAMLOfItsPageAlone(t *testing.T) 
 	})
 }
 
+func TestARefreshAddressThatNobodyToldIsNamedAndCostsNoToken(t *testing.T) {
+	t.Parallel()
+	w, o := newWorld(t, idp.Options{}), newOddity(t)
+	conn := w.documentedOddity(o)
+	w.connect(conn)
+	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.patch(conn, `{provider: {endpoints: {refresh: "`+o.URL+`/{region}/renew"}, metadata: [{name: region, value: body.region, pattern: "[a-z]+"}], account: body.data.owner}}`)
+	w.await(conn, v1alpha1.AuthorizedCondition, metav1.ConditionFalse, v1alpha1.ReasonReauthorizationRequired)
+	w.connect(conn)
+	// The account expression gives an object now, which costs nothing but the name.
+	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionTrue, v1alpha1.ReasonResponseInvalid)
+	if !strings.Contains(c.Message, "account gave an object instead of a text") {
+		t.Error(c.Message)
+	}
+	held := string(w.target("oddity").Data["access_token"])
+	w.annotate(conn, v1alpha1.RefreshRequestedAnnotation, "now")
+	c = w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonProviderInvalid)
+	if !strings.Contains(c.Message, "spec.provider.endpoints.refresh: it needs metadata region") {
+		t.Error(c.Message)
+	}
+	if !o.accepts(held) || string(w.target("oddity").Data["access_token"]) != held {
+		t.Error("the token is not kept")
+	}
+}
+
 func TestAnOddProvidersRefusalIsSaidInTheWordsOfItsDescription(t *testing.T) {
 	t.Parallel()
 	w, o := newWorld(t, idp.Options{}), newOddity(t)

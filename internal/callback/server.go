@@ -135,6 +135,9 @@ func (s *Server) refused(ctx context.Context, v *visit, err error) *answer {
 		logger.V(1).Info("a visitor was refused")
 	}
 	a := s.noticeAnswer(r.Verdict, v.about)
+	if r.Result != nil {
+		a = s.resultAnswer(r.Result, v.about)
+	}
 	if v.who != "" {
 		a.addFact("Signed in as", v.who)
 	}

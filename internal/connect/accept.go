@@ -54,13 +54,16 @@ func (a *Attempts) accept(ctx context.Context, g *grant) *Result {
 	}
 	switch {
 	case expected != "" && account == "":
-		return &Result{Verdict: AccountUnknown}
+		return unknownAccount(err)
 	case expected != "" && account != expected:
 		// The token is dropped, not revoked: at some providers that would end every grant of this
 		// account to this client, which another connection may live on.
 		return &Result{Verdict: AccountNotExpected, Account: account, Expected: expected}
 	}
 	metadata, issues := client.Metadata(ctx, &believed, g.callback, nil)
+	if misfit, ok := errors.AsType[*provider.AccountError](err); ok {
+		issues = append(issues, misfit.Issue)
+	}
 	record := &tokenstore.Record{
 		Fingerprint:     client.Fingerprint,
 		Grant:           string(g.target.Connection.Spec.Grant),
@@ -76,6 +79,15 @@ func (a *Attempts) accept(ctx context.Context, g *grant) *Result {
 		record.IDTokenCause = otherClient
 	}
 	return a.save(ctx, g, record)
+}
+
+// unknownAccount names the expression that could not tell who consented, where there is one.
+func unknownAccount(err error) *Result {
+	r := &Result{Verdict: AccountUnknown}
+	if misfit, ok := errors.AsType[*provider.AccountError](err); ok {
+		r.Cause, r.Next = Misfit([]string{misfit.Issue}), "connect again"
+	}
+	return r
 }
 
 // otherClient is the cause where an ID token's issuer or audience differs and nothing more is known.

@@ -117,7 +117,7 @@ func (v Verdict) Sentence() string {
 		AddressBlocked:      "the operator may not connect to the provider",
 		ForeignToken:        "the provider's answer belongs to another request",
 		AccountNotExpected:  "another account consented than spec.expectedAccount says",
-		AccountUnknown:      "the provider did not say which account consented, and spec.expectedAccount asks for one",
+		AccountUnknown:      "the provider did not say which account consented, and spec.expectedAccount asks for one: the provider's account expression says where its answers have it, else an ID token does (scope openid)",
 		CodeExpired:         "nobody typed the code in before it ran out",
 		NotSaved:            "the token could not be saved",
 		Interrupted:         "the operator was interrupted; start again",
@@ -129,8 +129,8 @@ type Refusal struct {
 	Verdict Verdict
 	// Cause is for the log. People may see it only where Detail shows it.
 	Cause error
-	// words take the place of the verdict's sentence where they are set.
-	words string
+	// Result is what the provider's refusal came to; nil where it was not asked.
+	Result *Result
 }
 
 // Error implements error.
@@ -141,8 +141,8 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 
 // Detail is the sentence, and what the connection's condition says where that is the cause.
 func (r *Refusal) Detail() string {
-	if r.words != "" {
-		return r.words
+	if r.Result != nil {
+		return r.Result.message()
 	}
 	if e, ok := errors.AsType[*provider.Error](r.Cause); ok && r.Verdict == NotReady {
 		return r.Verdict.Sentence() + ": " + e.Message
@@ -159,7 +159,7 @@ func RefuseFor(v Verdict, cause error) error { return &Refusal{Verdict: v, Cause
 // refuseBy is the refusal for a request to the provider that failed.
 func refuseBy(c *oauth.Client, err error) error {
 	result := refusedBy(c, err)
-	return &Refusal{Verdict: result.Verdict, Cause: err, words: result.message()}
+	return &Refusal{Verdict: result.Verdict, Cause: err, Result: result}
 }
 
 // Result is how an attempt ended.

@@ -117,7 +117,7 @@ func (c *Client) token(reading Reading, original map[string]any, asked []string)
 		IDToken:      NewSecret(text(body, "id_token")),
 		TokenType:    tokenType(text(body, "token_type")),
 		Obtained:     c.now(),
-		Scopes:       grantedScopes(body["scope"], asked),
+		Scopes:       grantedScopes(c.separated(body["scope"]), asked),
 		Issues:       reading.Issues,
 		Body:         original,
 	}
@@ -184,6 +184,14 @@ func tokenType(answered string) string {
 	if answered == "" || strings.EqualFold(answered, "bearer") || len(answered) > maxTokenType ||
 		strings.ContainsFunc(answered, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "Bearer"
+	}
+	return answered
+}
+
+// separated puts spaces between scopes that come with the separator they are asked for with.
+func (c *Client) separated(answered any) any {
+	if s, ok := answered.(string); ok && c.ScopeSeparator != "" {
+		return strings.ReplaceAll(s, c.ScopeSeparator, " ")
 	}
 	return answered
 }

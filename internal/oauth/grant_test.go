@@ -252,6 +252,15 @@ func TestClientCredentialsAskForScopesAndSpendNothing(t *testing.T) {
 	wantKind(t, err, oauth.Transient)
 }
 
+func TestScopesAreReadWithTheSeparatorTheyAreAskedForWith(t *testing.T) {
+	c := server(t, answer(200, jsonType, `{"access_token":"new","scope":"read;write"}`))
+	c.ScopeSeparator = ";"
+	token, err := oauth.ClientCredentials{}.Token(t.Context(), c, nil)
+	if err != nil || !cmp.Equal(token.Scopes, []string{"read", "write"}) {
+		t.Errorf("got %+v, %v", token, err)
+	}
+}
+
 func TestGrantsAreFoundByTheirNameInTheAPI(t *testing.T) {
 	for name, want := range map[string]oauth.Grant{
 		"AuthorizationCode": oauth.AuthorizationCode{}, "ClientCredentials": oauth.ClientCredentials{}, "DeviceCode": oauth.DeviceCode{},

@@ -26,7 +26,7 @@ func (c *Client) Introspect(ctx context.Context, token Secret) (*Introspection, 
 	}
 	answer := &Introspection{Active: body["active"] == true || body["active"] == "true"}
 	if answer.Active {
-		answer.Expiry, answer.Scopes = c.moment(body["exp"]), grantedScopes(body["scope"], nil)
+		answer.Expiry, answer.Scopes = c.moment(body["exp"]), grantedScopes(c.separated(body["scope"]), nil)
 	}
 	return answer, nil
 }

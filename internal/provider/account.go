@@ -30,7 +30,8 @@ var errUserInfo = errors.New("the provider's userInfo endpoint gave no answer th
 // Account names the account behind a fresh token answer in at most 256 printable characters, or
 // gives "" where it cannot be told. Without an account expression it is the ID token's email, unless
 // that is not verified, preferred_username or sub. callback is the redirect's query. An error means
-// only that the provider's userInfo endpoint did not answer: the token is good nonetheless.
+// only that the provider's userInfo endpoint did not answer or, as an *AccountError, that the expression
+// gave no text: the token is good nonetheless.
 func (r *Resolved) Account(ctx context.Context, token *oauth.Token, callback map[string]string) (string, error) {
 	if r.account == nil {
 		return accountOf(token.Claims()), nil
@@ -40,13 +41,27 @@ func (r *Resolved) Account(ctx context.Context, token *oauth.Token, callback map
 		known, _ := r.metadata(ctx, r.facts(token, callback, nothing), nil)
 		return r.userInfo(ctx, token, known)
 	})
-	value, _, err := f.eval(ctx, r.account)
-	if err != nil {
+	value, issue, err := f.eval(ctx, r.account)
+	name, isText := value.(types.String)
+	switch {
+	case err != nil:
 		return "", err
+	case issue != "":
+		return "", &AccountError{"account " + issue}
+	case value != nil && !isText:
+		return "", &AccountError{"account gave " + kindOfValue(value) + " instead of a text"}
 	}
-	name, _ := value.(types.String) // else a field is missing, or the expression takes too much
-	return printable(string(name), maxAccount), nil
+	return printable(string(name), maxAccount), nil // empty where a field is missing
 }
+
+// AccountError means that a description's account expression does not fit the provider's answer.
+type AccountError struct {
+	// Issue is in fixed words.
+	Issue string
+}
+
+// Error returns the issue.
+func (e *AccountError) Error() string { return e.Issue }
 
 func accountOf(claims map[string]any) string {
 	for _, name := range []string{"email", "preferred_username", "sub"} {

@@ -32,7 +32,7 @@ func endpointFields(e *v1alpha1.Endpoints) []endpointField {
 	return []endpointField{
 		{"endpoints.authorization", &e.Authorization, false, true},
 		{"endpoints.token", &e.Token, true, false},
-		{"endpoints.refresh", &e.Refresh, true, false},
+		{refreshField, &e.Refresh, true, false},
 		{"endpoints.deviceAuthorization", &e.DeviceAuthorization, true, true},
 		{"endpoints.pushedAuthorizationRequest", &e.PushedAuthorizationRequest, true, true},
 		{"endpoints.introspection", &e.Introspection, true, false},
@@ -145,10 +145,14 @@ func checkPlaceholders(f endpointField, rules []v1alpha1.MetadataRule, at origin
 	_, rest, _ := strings.Cut(string(*f.address), "://")
 	host, _, _ := strings.Cut(rest, "/")
 	for _, name := range placeholders(string(*f.address)) {
+		i := slices.IndexFunc(rules, func(r v1alpha1.MetadataRule) bool { return r.Name == name })
+		if f.name == revocationField && i >= 0 && (name == "token" || name == "client_id") {
+			return at.errorf(v1alpha1.ReasonProviderInvalid, f.name,
+				"{%s} means something else here than metadata[%s]; give that entry another name", name, name)
+		}
 		if f.name == revocationField && (name == "token" || name == "client_id") && !strings.Contains(host, "{"+name+"}") {
 			continue
 		}
-		i := slices.IndexFunc(rules, func(r v1alpha1.MetadataRule) bool { return r.Name == name })
 		switch {
 		case i < 0:
 			return undeclared(at, f.name, name)

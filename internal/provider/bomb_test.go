@@ -33,7 +33,7 @@ func TestExpressionsThatDoubleAreStopped(t *testing.T) {
 		resolved := e.resolve(t, connection(spec))
 		started := time.Now()
 		got, err := resolved.Account(t.Context(), token("", nil), nil)
-		if took := time.Since(started); got != "" || err != nil || took > 500*time.Millisecond {
+		if took := time.Since(started); got != "" || err == nil || took > 500*time.Millisecond {
 			t.Errorf("%s: %q, %v after %s", name, got, err, took)
 		}
 	}

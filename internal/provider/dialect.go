@@ -44,7 +44,7 @@ func responseFields(r *v1alpha1.TokenResponseRules) []responseField {
 	text := output{"a text", []*cel.Type{cel.StringType}, readText}
 	scope := output{"a text or a list of texts", []*cel.Type{cel.StringType, cel.ListType(cel.StringType), cel.ListType(cel.DynType)}, readScope}
 	seconds := output{"a number", []*cel.Type{cel.IntType, cel.UintType, cel.DoubleType, cel.StringType}, readSeconds}
-	moment := output{"a time", []*cel.Type{cel.TimestampType, cel.StringType, cel.IntType, cel.UintType, cel.DoubleType}, readMoment}
+	moment := output{momentWords, []*cel.Type{cel.TimestampType, cel.StringType, cel.IntType, cel.UintType, cel.DoubleType}, readMoment}
 	return []responseField{
 		{"accessToken", &r.AccessToken, accessTokenName, text},
 		{"refreshToken", &r.RefreshToken, "refresh_token", text},
@@ -65,6 +65,7 @@ const (
 	// accessTokenName is RFC 6749's. Every other field may be missing.
 	accessTokenName = "access_token"
 	absent          = "found nothing in the answer"
+	momentWords     = "a time"
 )
 
 // translation reads answers of a token endpoint by a description's expressions.
@@ -131,6 +132,9 @@ func (t *translation) read(answer oauth.Answer) oauth.Reading {
 
 func mismatch(value ref.Val, words string) string {
 	kind := kindOfValue(value)
+	if number, ok := numeric(value); ok && number > lastMoment && words == momentWords {
+		return "gave a number that is no time in seconds since 1970 (milliseconds? divide them by 1000)"
+	}
 	if kind == "a text" {
 		return "gave a text that is not " + words
 	}
@@ -182,6 +186,10 @@ func readSeconds(value ref.Val, _ time.Time) (any, bool) {
 	return seconds, ok
 }
 
+// lastMoment is in the year 5138. What is later are milliseconds, and a token that is taken to live so
+// long is never renewed.
+const lastMoment = 1e11
+
 // readMoment gives the seconds until then. No provider's token ends in 1970, so zero says nothing; what
 // is past has ended a moment ago rather than never.
 func readMoment(value ref.Val, now time.Time) (any, bool) {
@@ -205,6 +213,9 @@ func readMoment(value ref.Val, now time.Time) (any, bool) {
 		unix, ok := numeric(value)
 		if !ok || unix == 0 {
 			return nil, ok
+		}
+		if unix > lastMoment {
+			return nil, false
 		}
 		return max(unix-float64(now.Unix()), 1), true
 	}

@@ -94,6 +94,7 @@ func TestAnExpressionThatGivesSomethingElseIsNamedAndLeftOut(t *testing.T) {
 		"numbers in a list": {rules{Scope: "body.scopes"}, `{"scopes":[1]}`, "tokenResponse.scope gave a list instead of a text or a list of texts"},
 		"a text":            {rules{ExpiresIn: "body.left"}, `{"left":"` + hostile + `"}`, "tokenResponse.expiresIn gave a text that is not a number"},
 		"no time":           {rules{ExpiresAt: "body.at"}, `{"at":"tomorrow"}`, "tokenResponse.expiresAt gave a text that is not a time"},
+		"milliseconds":      {rules{ExpiresAt: "body.at"}, `{"at":1795314373000}`, "tokenResponse.expiresAt gave a number that is no time in seconds since 1970 (milliseconds? divide them by 1000)"},
 		"nothing to divide": {rules{ExpiresIn: "body.left / 1000"}, `{"left":"` + hostile + `"}`, "tokenResponse.expiresIn could not be worked out"},
 		"too costly": {
 			rules{AccessToken: "[1,2,3,4,5,6,7,8,9].map(a,[1,2,3,4,5,6,7,8,9].map(b,[1,2,3,4,5,6,7,8,9].map(c,[1,2,3,4,5,6,7,8,9].map(d,[1,2,3,4,5,6,7,8,9].map(e,body.x)))))[0][0][0][0][0]"},
@@ -148,6 +149,10 @@ func TestExpressionsThatCannotWorkAreRefusedByName(t *testing.T) {
 		"metadata's pattern": {func(s *v1alpha1.ProviderSpec) {
 			s.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "'a'", Pattern: "("}}
 		}, []string{"spec.provider.metadata[x].pattern:", "RE2"}},
+		"metadata named as what is revoked": {func(s *v1alpha1.ProviderSpec) {
+			s.Metadata = []v1alpha1.MetadataRule{{Name: "token", Value: "'a'", Pattern: "a"}}
+			s.Endpoints.Revocation = "https://idp.example/{token}"
+		}, []string{"spec.provider.endpoints.revocation:", "metadata[token]", "another name"}},
 		"state renamed": {func(s *v1alpha1.ProviderSpec) {
 			s.AuthorizationRequest = &v1alpha1.AuthorizationRequestRules{Rename: v1alpha1.ParamNames{"state": "s"}}
 		}, []string{"spec.provider.authorizationRequest.rename:", "state"}},

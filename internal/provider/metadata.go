@@ -126,6 +126,7 @@ const (
 	// unusable takes the place of an address that cannot be made up: no request leaves for it.
 	unusable      = ":"
 	userInfoField = "endpoints.userInfo"
+	refreshField  = "endpoints.refresh"
 )
 
 // For is the client with the endpoints filled in from metadata. The error is an *Error that names what
@@ -151,6 +152,12 @@ func (r *Resolved) For(metadata map[string]string) (*oauth.Client, error) {
 		r.bind(&c)
 	}
 	return &c, nil
+}
+
+// Renewable is an *Error where the address of a refresh lacks metadata: For leaves such an address out.
+func (r *Resolved) Renewable(metadata map[string]string) error {
+	_, err := r.filled(refreshField, r.Endpoints.Refresh, metadata)
+	return err
 }
 
 // addressesOf lists the addresses in the order of endpointFields.

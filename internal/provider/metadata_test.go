@@ -126,6 +126,10 @@ func TestEndpointsAreFilledFromMetadata(t *testing.T) {
 	if all.Endpoints.Refresh != "https://s-1.example/refresh" || all.Endpoints.Revocation != "https://s-1.example/revoke/{token}?client={client_id}" {
 		t.Errorf("after it: %+v", all.Endpoints)
 	}
+	if err := resolved.Renewable(map[string]string{"shard": "s-1"}); err != nil {
+		t.Error(err)
+	}
+	wantError(t, resolved.Renewable(nil), v1alpha1.ReasonProviderInvalid, "spec.provider.endpoints.refresh:", "metadata[shard].value")
 	_, err = resolved.For(nil)
 	wantError(t, err, v1alpha1.ReasonProviderInvalid, "spec.provider.endpoints.token:", "dc")
 }
