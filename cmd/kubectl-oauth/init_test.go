@@ -29,7 +29,11 @@ func TestTheAPIServerTakesWhatInitWritesForEveryProvider(t *testing.T) {
 			t.Fatalf("%s: %s", name, stderr)
 		}
 		conn := apply(t, out)
-		if conn.Namespace != namespace || conn.Spec.Provider.Preset != name || len(conn.Spec.Scopes) != 2 {
+		asked := len(conn.Spec.Scopes)
+		if subject := conn.Spec.Subject; subject != nil && subject.SignedJWT != nil {
+			asked = len(strings.Fields(subject.SignedJWT.Claims["scope"]))
+		}
+		if conn.Namespace != namespace || conn.Spec.Provider.Preset != name || asked != 2 {
 			t.Errorf("%s: got %+v", name, conn.Spec)
 		}
 	}
@@ -62,6 +66,20 @@ func TestWhateverIsTypedStaysThatTextInTheYAML(t *testing.T) {
 		}
 		if conn.Spec.Client.ID != text {
 			t.Errorf("%q became %q", text, conn.Spec.Client.ID)
+		}
+	}
+}
+
+func TestASignedSubjectItselfAsksForTheScopes(t *testing.T) {
+	entry := &catalog.Entry{Grants: []v1alpha1.GrantType{v1alpha1.GrantJWTBearer}, ExampleScopes: []v1alpha1.Scope{"example"}}
+	for want, scopes := range map[string][]v1alpha1.Scope{"read write": {"read", "write"}, "example": nil} {
+		d := catalog.Draft{Entry: entry, Preset: "any", Namespace: "a", Name: "b", Scopes: scopes}
+		conn := &v1alpha1.OAuthConnection{}
+		if err := yaml.UnmarshalStrict([]byte(d.YAML()), conn); err != nil {
+			t.Fatal(err)
+		}
+		if got := conn.Spec.Subject.SignedJWT.Claims["scope"]; got != want || len(conn.Spec.Scopes) != 0 {
+			t.Errorf("the assertion asks for %q, want %q; beside it stand %v", got, want, conn.Spec.Scopes)
 		}
 	}
 }

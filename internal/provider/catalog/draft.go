@@ -82,14 +82,20 @@ func (d *Draft) object() {
 	default:
 		d.client()
 	}
+	if d.grant() != v1alpha1.GrantJWTBearer {
+		d.scopes()
+	}
+	d.add("  secret:")
+	d.add("    name: %s   # what workloads mount", scalar(d.Name+"-token"))
+}
+
+func (d *Draft) scopes() {
 	if len(d.Scopes) > 0 {
 		d.add("  scopes:")
 	}
 	for _, scope := range d.Scopes {
 		d.add("  - %s", scalar(string(scope)))
 	}
-	d.add("  secret:")
-	d.add("    name: %s   # what workloads mount", scalar(d.Name+"-token"))
 }
 
 func (d *Draft) client() {
@@ -117,6 +123,24 @@ func (d *Draft) signedSubject() {
 	d.add("      keyRef:")
 	d.add("        name: %s", scalar(d.secretName()))
 	d.add("        key: private-key")
+	if scope := d.scopeClaim(); scope != "" {
+		d.add("      claims:")
+		d.add("        scope: %s", scalar(scope))
+	}
+}
+
+// scopeClaim is what the assertion itself asks for. Without one Google refuses it, so that an example is
+// better than none.
+func (d *Draft) scopeClaim() string {
+	scopes := d.Scopes
+	if len(scopes) == 0 {
+		scopes = d.ExampleScopes
+	}
+	var names []string
+	for _, scope := range scopes {
+		names = append(names, string(scope))
+	}
+	return strings.Join(names, " ")
 }
 
 // steps are what a person does with the file, in order.
