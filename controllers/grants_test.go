@@ -72,6 +72,9 @@ func TestTheEndOfAGrantIsToldInItsLastDaysOnly(t *testing.T) {
 			if found != nil && !strings.Contains(found.Message, "kubectl oauth connect github -n team-a") {
 				t.Error(found.Message)
 			}
+			if over := found != nil && strings.Contains(found.Message, "was to end at"); over != (c.ends < 0) {
+				t.Errorf("%s", found.Message)
+			}
 			told := p.conn.Status.RefreshTokenExpiresAt
 			if (told != nil) != (c.ends != 0) || told != nil && !told.Equal(&metav1.Time{Time: noon.Add(c.ends)}) {
 				t.Errorf("refreshTokenExpiresAt is %v", told)

@@ -93,6 +93,9 @@ func (p *pass) describeEnd() {
 		however = " unless it can be renewed before"
 	}
 	message := "the grant ends at " + clockTime(ends) + however + "; before that " + p.howToConnect()
+	if !p.now.Before(ends) {
+		message = "the grant was to end at " + clockTime(ends) + " and may be refused at any time; " + p.howToConnect()
+	}
 	if !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.GrantExpiringCondition) {
 		p.event(corev1.EventTypeWarning, v1alpha1.ReasonGrantEnds, "Reconcile", message)
 	}

@@ -164,7 +164,7 @@ func TestExpressionsThatCannotWorkAreRefusedByName(t *testing.T) {
 		}, []string{"spec.provider.tokenRequest.rename:", "pkce: None"}},
 		"the name of another parameter": {func(s *v1alpha1.ProviderSpec) {
 			s.AuthorizationRequest = &v1alpha1.AuthorizationRequestRules{Rename: v1alpha1.ParamNames{"scope": "state"}}
-		}, []string{"spec.provider.authorizationRequest.rename:", "scope would be sent as state", "rename state as well"}},
+		}, []string{"spec.provider.authorizationRequest.rename:", "scope would be sent as state", "choose another name"}},
 		"an extra parameter in a protected place": {func(s *v1alpha1.ProviderSpec) {
 			s.AuthorizationRequest = &v1alpha1.AuthorizationRequestRules{Rename: v1alpha1.ParamNames{"login_hint": "redirect_uri"}}
 		}, []string{"spec.provider.authorizationRequest.rename:", "login_hint would be sent as redirect_uri"}},

@@ -116,7 +116,7 @@ func (r renaming) check(at origin) error {
 			}
 		}
 		if _, moved := r.names[as]; !moved && r.protocols(as) && r.meet(name, as) {
-			return refuse("%s would be sent as %[2]s, which is another parameter of the protocol; rename %[2]s as well, or choose another name")
+			return refuse("%s would be sent as %[2]s, which is another parameter of the protocol; choose another name")
 		}
 	}
 	return nil
