@@ -32,6 +32,9 @@ const (
 	// assertionLife is how long an assertion can be used: it is made for one request.
 	assertionLife = time.Minute
 	minRSABits    = 2048
+	// maxRSABits is what crypto/tls bears of others, and maxKey more than such a key takes, in bytes: to sign
+	// with 65536 bits takes a minute and a half that nothing ends, with four times that an hour.
+	maxRSABits, maxKey = 8192, 32 << 10
 )
 
 // clientAssertion is the assertion of RFC 7523 section 2.2.
@@ -121,6 +124,9 @@ func (r *Resolver) signer(field secretField, secret *corev1.Secret, keyID, algor
 // parseKey reads a JWK (RFC 7517) or PEM. Its errors are fixed words.
 func parseKey(raw []byte) (jose.JSONWebKey, error) {
 	var key jose.JSONWebKey
+	if len(raw) > maxKey {
+		return key, errors.New("more than 32 KiB, which is no key that can be used")
+	}
 	if trimmed := bytes.TrimSpace(raw); bytes.HasPrefix(trimmed, []byte("{")) {
 		if bytes.Contains(trimmed, []byte(`"private_key"`)) {
 			return key, errors.New("a Google key file; store the text under its private_key alone: jq -r .private_key FILE")
@@ -139,6 +145,9 @@ func parseKey(raw []byte) (jose.JSONWebKey, error) {
 		if k.N.BitLen() < minRSABits {
 			return key, errors.New("an RSA key of less than 2048 bits")
 		}
+		if tooLong(k) {
+			return key, errors.New("an RSA key of more than 8192 bits")
+		}
 	case *ecdsa.PrivateKey, ed25519.PrivateKey:
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
 		return key, errors.New("a public key; the private key of the pair is needed")
@@ -149,6 +158,11 @@ func parseKey(raw []byte) (jose.JSONWebKey, error) {
 		return key, errors.New("an EC key of another curve; P-256, P-384 and P-521 can be used")
 	}
 	return key, nil
+}
+
+func tooLong(key any) bool {
+	k, ok := key.(*rsa.PrivateKey)
+	return ok && k.N.BitLen() > maxRSABits
 }
 
 // parsePEM takes the first private key. OpenSSL writes EC parameters before it.

@@ -4,11 +4,18 @@
 package provider_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
@@ -73,6 +80,60 @@ func TestPatternsAreShortAndWrittenOut(t *testing.T) {
 	spec.Account = `idToken.email.matches('^[a-z0-9.]{1,64}@example[.]com$') ? idToken.email : ''`
 	spec.Metadata = []v1alpha1.MetadataRule{{Name: "x", Value: "body.x", Pattern: `[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){1,8}`}}
 	e.resolve(t, connection(spec))
+}
+
+// long is an RSA key of so many bits that nobody can factor, and everybody can make at once: its factors are
+// no primes.
+func long(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	one, e := big.NewInt(1), big.NewInt(65537)
+	for range 100 {
+		var factors []*big.Int
+		for range 2 {
+			raw := make([]byte, bits/16)
+			_, _ = rand.Read(raw)
+			raw[0], raw[len(raw)-1] = raw[0]|0xc0, raw[len(raw)-1]|1
+			factors = append(factors, new(big.Int).SetBytes(raw))
+		}
+		p, q := factors[0], factors[1]
+		p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+		phi := new(big.Int).Mul(p1, q1)
+		d, inverse := new(big.Int).ModInverse(e, phi.Div(phi, new(big.Int).GCD(nil, nil, p1, q1))), new(big.Int).ModInverse(q, p)
+		if d == nil || inverse == nil {
+			continue
+		}
+		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, D: d, Primes: factors}
+		key.Precomputed = rsa.PrecomputedValues{Dp: new(big.Int).Mod(d, p1), Dq: new(big.Int).Mod(d, q1), Qinv: inverse}
+		return key
+	}
+	t.Fatal("no key was found")
+	return nil
+}
+
+func TestAKeyThatTakesMinutesToSignWithIsRefused(t *testing.T) {
+	now := time.Now()
+	for _, bits := range []int{16384, 131072} {
+		key := long(t, bits)
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
+		raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), keys()["P-256"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		written := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+		stored := secret("team-a", "s", written)
+		stored.Data[corev1.TLSPrivateKeyKey] = []byte(written)
+		stored.Data[corev1.TLSCertKey] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
+		e := setup(t, nil, stored)
+		for _, how := range []v1alpha1.ClientAuthentication{v1alpha1.ClientAuthenticationPrivateKeyJWT, v1alpha1.ClientAuthenticationTLS} {
+			conn := connection(plain())
+			conn.Spec.Client.Authentication = how
+			started := time.Now()
+			e.refused(t, conn, v1alpha1.ReasonClientKeyInvalid, "more than")
+			if took := time.Since(started); took > 5*time.Second {
+				t.Errorf("%s with %d bits takes %s", how, bits, took)
+			}
+		}
+	}
 }
 
 func TestAnAnswerMayBeLargeAndDeep(t *testing.T) {

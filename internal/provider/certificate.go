@@ -68,11 +68,18 @@ func (r *Resolver) certifiedClient(field secretField, secret *corev1.Secret) (*c
 			return nil, err
 		}
 	}
+	field.reason = v1alpha1.ReasonClientKeyInvalid
+	refused := field.errorf("Secret %q key %q holds a key of more than 8192 bits; use a smaller one", field.name, field.key)
+	if len(secret.Data[corev1.TLSPrivateKeyKey]) > maxKey {
+		return nil, refused
+	}
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil { // its text may quote the key
-		field.reason = v1alpha1.ReasonClientKeyInvalid
 		return nil, field.errorf("Secret %q holds no pair of certificate (tls.crt) and private key (tls.key) that belong together, in PEM; "+
 			"store one: %s", field.name, field.create())
+	}
+	if tooLong(pair.PrivateKey) {
+		return nil, refused
 	}
 	made := &certified{
 		version: version, http: egress.NewClientWith(r.Policy, pair), notBefore: pair.Leaf.NotBefore, notAfter: pair.Leaf.NotAfter,
