@@ -141,6 +141,26 @@ func TestADeviceAttemptEndsAsThePersonOrTheClockDecides(t *testing.T) {
 	}
 }
 
+func TestAProviderThatGivesNoDeviceCodeIsAskedAboutWithTheFieldAtHand(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]idp.Fault{
+		"no such page":             idp.Status(http.StatusNotFound, "lost"),
+		"no answer that it is":     idp.Status(http.StatusOK, "{}"),
+		"a client without a right": idp.OAuthError("unauthorized_client", http.StatusBadRequest),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := television(t, idp.Options{})
+			w.apply("tv", w.inline(deviceSpec))
+			w.provider.Fault(idp.DeviceAuthorization, 1, fault)
+			c := w.awaitAttempt(w.attemptBy("tv", v1alpha1.PairingDevice), v1alpha1.ReasonExchangeFailed)
+			if !strings.Contains(c.Message, "allows the client this grant, and endpoints.deviceAuthorization") || strings.Contains(c.Message, idp.ProviderText) {
+				t.Error(c.Message)
+			}
+		})
+	}
+}
+
 func TestEachGrantHasItsOwnWayIn(t *testing.T) {
 	t.Parallel()
 	w := television(t, idp.Options{})

@@ -50,7 +50,7 @@ func (a *Attempts) StartDevice(ctx context.Context, attempt *v1alpha1.OAuthAutho
 	}
 	asked, err := t.Client.AskDevice(ctx)
 	if err != nil {
-		return 0, refuseBy(&t.Client.Client, err)
+		return 0, refuseBy(&t.Client.Client, err, "a device code was asked for (RFC 8628): check that the provider allows the client this grant, and endpoints.deviceAuthorization")
 	}
 	f := &DeviceFlow{
 		ConnectionUID: string(t.Connection.UID),

@@ -87,18 +87,9 @@ func (f *Flow) address(ctx context.Context, client *oauth.Client, t *Target) (st
 	}
 	address, err := client.Authorize(ctx, f.State, f.Verifier, f.Nonce)
 	if err != nil {
-		return "", pushRefused(client, err)
+		return "", refuseBy(client, err, "the request was pushed to the provider (RFC 9126): where it takes none, set the provider's pushedAuthorization to None")
 	}
 	return address, nil
-}
-
-// pushRefused tells that the request was pushed: a provider may advertise that and take none.
-func pushRefused(client *oauth.Client, err error) error {
-	result := refusedBy(client, err)
-	if result.Next == "" {
-		result.Next = "the request was pushed to the provider (RFC 9126): where it takes none, set the provider's pushedAuthorization to None"
-	}
-	return &Refusal{Verdict: result.Verdict, Cause: err, Result: result}
 }
 
 // expiry is when the attempt ends, whichever step it is at.

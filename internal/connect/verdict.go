@@ -156,9 +156,13 @@ func Refuse(v Verdict) error { return &Refusal{Verdict: v} }
 // RefuseFor makes a Refusal with a cause for the log.
 func RefuseFor(v Verdict, cause error) error { return &Refusal{Verdict: v, Cause: cause} }
 
-// refuseBy is the refusal for a request to the provider that failed.
-func refuseBy(c *oauth.Client, err error) error {
+// refuseBy is the refusal for a request to the provider that failed. hint is what to do where the
+// provider's description does not tell: which request it was, and what of it can be set.
+func refuseBy(c *oauth.Client, err error, hint string) error {
 	result := refusedBy(c, err)
+	if result.Next == "" {
+		result.Next = hint
+	}
 	return &Refusal{Verdict: result.Verdict, Cause: err, Result: result}
 }
 
