@@ -19,6 +19,8 @@ const (
 	defaultDeviceLife, maxDeviceLife = 10 * time.Minute, time.Hour
 
 	maxUserCode, maxVerificationURI = 64, 2048
+	// maxDeviceCode is as long as an authorization code can be: it is kept in the attempt's status.
+	maxDeviceCode = 8192
 )
 
 // DeviceCode is the grant of RFC 8628. A person consents once, in any browser anywhere; from then on its
@@ -78,6 +80,9 @@ func (c *Client) deviceAuthorization(body map[string]any) *DeviceAuthorization {
 	}
 	if d.VerificationURI == "" { // Google's name, from a draft of the RFC
 		d.VerificationURI = pageAddress(text(body, "verification_url"))
+	}
+	if len(d.DeviceCode.Reveal()) > maxDeviceCode {
+		d.DeviceCode = Secret{}
 	}
 	if len(d.UserCode) > maxUserCode || strings.ContainsFunc(d.UserCode, unprintable) {
 		d.UserCode = ""

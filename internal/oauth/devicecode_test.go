@@ -70,6 +70,7 @@ func TestDeviceAnswersAreBounded(t *testing.T) {
 	}
 	refused := map[string]string{
 		"no device code":        edit(`"device_code":"device"`, `"device_code":1`),
+		"endless device code":   edit(`"device_code":"device"`, `"device_code":"`+strings.Repeat("x", 8193)+`"`),
 		"no user code":          edit(`"user_code":"WDJB-MJHT"`, `"user_code":""`),
 		"endless user code":     edit(`"WDJB-MJHT"`, `"`+strings.Repeat("A", 65)+`"`),
 		"user code of controls": edit(`"WDJB-MJHT"`, `"A\u001b[2J"`),
