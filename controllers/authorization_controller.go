@@ -154,11 +154,21 @@ func (r *AuthorizationReconciler) settle(ctx context.Context, attempt *v1alpha1.
 	return nil
 }
 
+// cacheGrace is how long a connection may be missing that was made in one go with its attempt: the two
+// come by different watches.
+const cacheGrace = 5 * time.Second
+
+// errNotSeen says that a connection may be on its way.
+var errNotSeen = errors.New("the connection is not known yet")
+
 // refuse ends an attempt that nothing was claimed of. What the API server is to blame for is tried again.
 func (r *AuthorizationReconciler) refuse(ctx context.Context, attempt *v1alpha1.OAuthAuthorization, err error) error {
 	refusal, ok := errors.AsType[*connect.Refusal](err)
 	if !ok || refusal.Verdict == connect.Unavailable {
 		return err
+	}
+	if refusal.Verdict == connect.ConnectionGone && r.Clock.Now().Sub(attempt.CreationTimestamp.Time) < cacheGrace {
+		return errNotSeen
 	}
 	r.Attempts.Metrics.Rejected()
 	return r.Attempts.Complete(ctx, attempt, &connect.Result{Verdict: refusal.Verdict, Detail: refusal.Detail()})

@@ -186,20 +186,25 @@ func TestATokenIsKeptAliveBelowItsIdleTimeout(t *testing.T) {
 	}
 }
 
-func TestALifeIsAskedForInATokensFirstHour(t *testing.T) {
+func TestALifeIsAskedForInATokensFirstHourWhereSomebodyCanBeAsked(t *testing.T) {
+	known := func(p *pass) { p.client.Endpoints.Introspection = "https://idp.example/introspect" }
 	for name, c := range map[string]struct {
-		change func(*tokenstore.Record)
-		want   bool
+		change         func(*pass)
+		unknown, rests bool
 	}{
-		"not known":     {func(*tokenstore.Record) {}, true},
-		"asked already": {func(r *tokenstore.Record) { r.Introspected = true }, false},
-		"known":         {func(r *tokenstore.Record) { r.Token.Expiry = noon }, false},
-		"an old token":  {func(r *tokenstore.Record) { r.Token.Obtained = noon.Add(-time.Hour) }, false},
+		"of an endpoint":  {known, true, false},
+		"of an issuer":    {func(p *pass) { p.client.Issuer = "https://idp.example" }, true, false},
+		"of nobody":       {func(*pass) {}, true, true},
+		"asked already":   {func(p *pass) { known(p); p.record.Introspected = true }, false, true},
+		"of an old token": {func(p *pass) { known(p); p.record.Token.Obtained = noon.Add(-time.Hour) }, false, true},
 	} {
-		p := walkAt(noon, func(p *pass) { p.record.Token.Expiry = time.Time{}; c.change(p.record) })
-		if got := lifeUnknown(p.record, noon); got != c.want || p.atRest() == c.want && name != "known" {
+		p := walkAt(noon, func(p *pass) { p.record.Token.Expiry = time.Time{}; c.change(p) })
+		if got := lifeUnknown(p.record, noon); got != c.unknown || p.atRest() != c.rests {
 			t.Errorf("%s: %t, at rest %t", name, got, p.atRest())
 		}
+	}
+	if p := walkAt(noon, known); lifeUnknown(p.record, noon) {
+		t.Error("a life that is known is asked for")
 	}
 }
 

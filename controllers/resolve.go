@@ -37,8 +37,10 @@ func (p *pass) resolve(ctx context.Context) error {
 // atRest says whether a token is held that needs nothing from the provider now.
 func (p *pass) atRest() bool {
 	switch r := p.record; {
-	case r == nil, r.Fingerprint != p.client.Fingerprint, r.Failure != nil, expired(r, p.now), lifeUnknown(r, p.now):
+	case r == nil, r.Fingerprint != p.client.Fingerprint, r.Failure != nil, expired(r, p.now):
 		return false
+	case lifeUnknown(r, p.now) && (p.client.Endpoints.Introspection != "" || p.client.Issuer != ""):
+		return false // somebody can be asked
 	case !p.actsForItself() && p.grantMissing() != nil:
 		return false
 	}

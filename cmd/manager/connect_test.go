@@ -309,6 +309,14 @@ func TestAnAttemptWhoseProcessDiedIsSettledFromTheRecord(t *testing.T) {
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }
 
+func TestAnAttemptMayComeALittleBeforeItsConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, rotating)
+	attempt := w.attempt("github", 1)
+	w.apply("github", w.inline(""))
+	w.awaitAttempt(attempt, v1alpha1.ReasonWaitingForBrowser)
+}
+
 func TestAnAttemptIsRemovedWhenItsTimeIsOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, rotating)
