@@ -21,6 +21,10 @@ const (
 	// maxScopes and maxScope bound the scopes that are kept of an answer.
 	maxScopes, maxScope = 64, 256
 	maxTokenType        = 256
+
+	// MaxToken is how long a token can be, in bytes: three of them, and what goes with them, fit into a Secret
+	// however they are written down.
+	MaxToken = 32 << 10
 )
 
 // isObject says whether a body means to be a JSON object.
@@ -144,6 +148,9 @@ func (c *Client) token(reading Reading, original map[string]any, asked []string)
 func tokenText(value any) string {
 	switch v := value.(type) {
 	case string:
+		if len(v) > MaxToken {
+			return ""
+		}
 		return v
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) < 1<<53 { // a larger one has lost digits

@@ -188,6 +188,21 @@ func TestOddAnswersNeverCostTheToken(t *testing.T) {
 	}
 }
 
+func TestATokenThatNoRecordHoldsIsNone(t *testing.T) {
+	endless := strings.Repeat("x", oauth.MaxToken+1)
+	token, err := server(t, answer(200, jsonType, `{"access_token":"`+endless+`","refresh_token":"next"}`)).Refresh(t.Context(), held())
+	if wantKind(t, err, oauth.Ambiguous); token == nil || !token.AccessToken.Equal(held().AccessToken) || token.RefreshToken.Reveal() != "next" {
+		t.Error("the access token is taken, or the refresh token lost")
+	}
+	c := server(t, answer(200, jsonType, `{"t":"x"}`))
+	c.Dialect.Read = func(oauth.Answer) oauth.Reading {
+		return oauth.Reading{Body: map[string]any{"access_token": "new", "refresh_token": endless}}
+	}
+	if token, err = c.Refresh(t.Context(), held()); err != nil || !token.RefreshToken.Equal(held().RefreshToken) {
+		t.Errorf("the refresh token is taken: %v", err)
+	}
+}
+
 func TestACommaIsKeptInAScopeThatWasAskedForWithIt(t *testing.T) {
 	c := server(t, answer(200, jsonType, `{"access_token":"new","scope":"a,b c"}`))
 	before := held()

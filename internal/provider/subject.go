@@ -25,7 +25,11 @@ func (r *Resolver) Seed(ctx context.Context, conn *v1alpha1.OAuthConnection) (oa
 	if err != nil {
 		return oauth.Secret{}, err
 	}
-	return field.value(secret)
+	token, err := field.value(secret)
+	if len(token.Reveal()) > oauth.MaxToken {
+		return oauth.Secret{}, field.errorf("Secret %q key %q holds more than 32 KiB, which is no refresh token", field.name, field.key)
+	}
+	return token, err
 }
 
 // subject prepares what the token request rests on.

@@ -4,6 +4,7 @@
 package provider_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,8 +143,11 @@ func TestTheSeedIsReadLive(t *testing.T) {
 	if seed, err := e.Seed(t.Context(), conn); err != nil || seed.Reveal() != "refresh-token" {
 		t.Errorf("got %v", err)
 	}
-	conn.Spec.Seed.SecretRef.Name = "missing"
+	e.changed(t, "s", strings.Repeat("x", oauth.MaxToken+1))
 	_, err := e.Seed(t.Context(), conn)
+	wantError(t, err, v1alpha1.ReasonSeedInvalid, "spec.seed.secretRef:", "more than 32 KiB")
+	conn.Spec.Seed.SecretRef.Name = "missing"
+	_, err = e.Seed(t.Context(), conn)
 	wantError(t, err, v1alpha1.ReasonSeedInvalid, "spec.seed.secretRef:", `Secret "missing" not found`, "kubectl -n team-a create secret generic missing")
 	conn.Spec.Seed.SecretRef = v1alpha1.TokenKeyRef{Name: "s", Key: "other"}
 	_, err = e.Seed(t.Context(), conn)

@@ -5,6 +5,7 @@ package tokenstore
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -138,4 +139,29 @@ func FuzzDecode(f *testing.F) {
 			t.Error(d)
 		}
 	})
+}
+
+// A record that no Secret can hold would be tried for ever, and kept in memory meanwhile.
+func TestTheLargestRecordFitsIntoASecret(t *testing.T) {
+	r := full()
+	longest := oauth.NewSecret(strings.Repeat("\x01", oauth.MaxToken)) // six bytes each in JSON
+	r.Token.AccessToken, r.Token.RefreshToken, r.Previous = longest, longest, longest
+	r.Token.Scopes, r.RequestedScopes, r.Metadata, r.Issues = nil, nil, map[string]string{}, nil
+	many := strings.Repeat("<", 254) // as many here
+	for i := range 64 + 32 {
+		scope := fmt.Sprintf("%02d", i) + many
+		if i < 64 {
+			r.Token.Scopes = append(r.Token.Scopes, scope)
+		}
+		r.RequestedScopes = append(r.RequestedScopes, scope)
+	}
+	for i := range 16 {
+		r.Metadata[fmt.Sprintf("%063d", i)] = strings.Repeat("<", 1024)
+		r.Issues = append(r.Issues, strings.Repeat("i", 256), strings.Repeat("i", 256))
+	}
+	r.Account = strings.Repeat("<", 256)
+	const sealing = 4 << 10
+	if encoded, err := encode(r); err != nil || len(encoded)+sealing > 1<<20 {
+		t.Errorf("%d bytes, %v", len(encoded), err)
+	}
 }
