@@ -44,8 +44,8 @@ type cache struct {
 type description struct {
 	spec        *v1alpha1.ProviderSpec
 	displayName string
-	// written is what the fingerprint covers: the spec as it was, without parameters that say what the
-	// preset says anyway.
+	// written is what the fingerprint covers, of the spec as it was, without parameters that say what the
+	// preset says anyway. Nothing else of it is kept twice.
 	written *v1alpha1.ProviderSpec
 }
 
@@ -85,7 +85,9 @@ func (c *cache) describe(presets *catalog.Catalog, policy egress.Policy, spec *v
 	if d, found := c.descriptions.Get(key); found {
 		return d, nil
 	}
-	d := &description{spec: spec.DeepCopy(), written: spec.DeepCopy()}
+	d := &description{spec: spec.DeepCopy(), written: &v1alpha1.ProviderSpec{
+		Preset: spec.Preset, Parameters: maps.Clone(spec.Parameters), Issuer: spec.Issuer, Endpoints: spec.Endpoints, Metadata: spec.Metadata,
+	}}
 	if spec.Preset != "" {
 		if d.spec, d.displayName, err = applyPreset(presets, spec, at); err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ const (
 	expressionSize, expressionDepth = 100_000, 100
 	// expressionPattern bounds a compiled regular expression: matching a text of 64 KiB takes about a second.
 	expressionPattern = 1000
-	// cachedPrograms of 512 characters take 30 MiB. The catalogue has about 500.
+	// cachedPrograms of 512 characters take 70 MiB at worst. The catalogue has about 500.
 	cachedPrograms = 1024
 )
 

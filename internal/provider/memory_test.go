@@ -56,6 +56,27 @@ func TestHugeDescriptionsAreNotKept(t *testing.T) {
 	runtime.KeepAlive(e)
 }
 
+func TestDescriptionsOfManySmallThingsAreKeptOnce(t *testing.T) {
+	e := setup(t, nil, secret("team-a", "s", "hush"))
+	many := func(i int) {
+		params := func() v1alpha1.RequestParams {
+			made := v1alpha1.RequestParams{}
+			for j := range 32 {
+				made[fmt.Sprintf("p%d", j)] = fmt.Sprint(i)
+			}
+			return made
+		}
+		spec := plain()
+		spec.AuthorizationParams, spec.TokenParams, spec.ExchangeParams, spec.RefreshParams = params(), params(), params(), params()
+		e.resolve(t, connection(spec))
+	}
+	many(-1)
+	if each := grows(500, many); each > 16<<10 {
+		t.Errorf("%d bytes are kept of each description that somebody wrote", each)
+	}
+	runtime.KeepAlive(e)
+}
+
 func TestOfMetadataOnlyWhatIsUsedIsKept(t *testing.T) {
 	p := newIDP(t)
 	issuer := func(i int) string { return fmt.Sprintf("%s/%d", p.URL, i) }
