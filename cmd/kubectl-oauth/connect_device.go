@@ -13,14 +13,19 @@ import (
 func (c *connecting) device() bool { return c.before.Spec.Grant == v1alpha1.GrantDeviceCode }
 
 // showCode tells the person where to type what, and opens the page, with the code filled in where the
-// provider has that.
+// provider has that on the page which is shown, and on no other host.
 func (c *connecting) showCode() error {
 	status := c.attempt.Status
-	complete := cmp.Or(status.VerificationURIComplete, status.VerificationURI)
-	for _, address := range []string{status.VerificationURI, complete} {
-		if _, err := webAddress(address); err != nil {
-			return err
-		}
+	shown, err := webAddress(status.VerificationURI)
+	if err != nil {
+		return err
+	}
+	complete, err := webAddress(cmp.Or(status.VerificationURIComplete, status.VerificationURI))
+	if err != nil {
+		return err
+	}
+	if complete.Host != shown.Host || complete.Scheme != shown.Scheme {
+		complete = shown
 	}
 	how := "Your browser opens. If it does not, open this address in any browser"
 	if c.options.NoBrowser {
@@ -37,7 +42,7 @@ and type in this code, or compare it:
 Whoever types it in connects their account: give it to nobody.
 `, how, status.VerificationURI, clean(status.UserCode))
 	if !c.options.NoBrowser {
-		c.openSoon(complete)
+		c.openSoon(complete.String())
 	}
 	return nil
 }

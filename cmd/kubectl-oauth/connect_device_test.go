@@ -69,6 +69,24 @@ Saved. Waiting for the Secret ...
 	}
 }
 
+func TestNoOtherPageIsOpenedThanTheOneThatIsShown(t *testing.T) {
+	r := newConnectRig(t, televised)
+	r.operate(func(o *operator) {
+		o.showCode(func(s *v1alpha1.OAuthAuthorizationStatus) {
+			s.VerificationURIComplete = "https://elsewhere.example.com/device?user_code=WDJB-MJHT"
+		})
+		o.says("sign in and consent")
+		o.complete("octocat")
+		o.publish(nil)
+	})
+	if _, _, err := r.run(); err != nil {
+		t.Fatal(err)
+	}
+	if opened := r.openings(); len(opened) != 1 || !strings.HasSuffix(opened[0], "/device") || strings.Contains(opened[0], "elsewhere") {
+		t.Errorf("opened %v", opened)
+	}
+}
+
 func TestAnAccountThatWasConnectedBeforeByACodeIsNotTakenForTheNewOne(t *testing.T) {
 	r := newConnectRig(t, func(c *v1alpha1.OAuthConnection) { televised(c); connectedBefore(c) })
 	r.connecting.options.Yes = true

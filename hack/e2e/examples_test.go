@@ -44,7 +44,7 @@ func examplesFollowTheToken(t *testing.T, e *evidence) {
 	redis := startProgram(t, filepath.Join(programs, "redis"), "-address="+cache.address, "-user="+exampleUser, "-plaintext",
 		"-every=50ms", "-token-file="+redisMount.file())
 	redshift := startProgram(t, filepath.Join(programs, "redshift"), "-dsn="+database.dsn, "-every=50ms", "-token-file="+redshiftMount.file())
-	connections := cache.connections(t)
+	first := cache.oldest(t)
 
 	eventually(t, patience, func(context.Context) error {
 		for _, m := range []*mount{redisMount, redshiftMount} {
@@ -66,8 +66,8 @@ func examplesFollowTheToken(t *testing.T, e *evidence) {
 	if n := redis.last("tokens"); n <= exampleRefreshes {
 		t.Errorf("redis heard of %d tokens", n)
 	}
-	if now := cache.connections(t); now != connections {
-		t.Errorf("redis made %d connections anew instead of authenticating again on those it had", now-connections)
+	if now := cache.oldest(t); now != first {
+		t.Errorf("connection %d is gone, %d is the oldest: redis made it anew instead of authenticating again", first, now)
 	}
 	if n := cache.authentications(t); n < exampleRefreshes {
 		t.Errorf("redis authenticated %d times on an open connection", n)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -110,22 +111,22 @@ func (r *redisServer) accept(ctx context.Context, token string) error {
 	return err
 }
 
-// connections is how many the user has made so far, without the administrator's.
-func (r *redisServer) connections(t *testing.T) int {
+// oldest is the number of the user's connection that is open for the longest time.
+func (r *redisServer) oldest(t *testing.T) int {
 	t.Helper()
 	out, err := r.ask(t.Context(), "CLIENT", "LIST")
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest := 0
+	oldest := math.MaxInt
 	for _, line := range strings.Split(out, "\n") {
 		id := regexp.MustCompile(`^id=(\d+) .* user=` + exampleUser + ` `).FindStringSubmatch(line)
 		if id != nil {
 			n, _ := strconv.Atoi(id[1])
-			newest = max(newest, n)
+			oldest = min(oldest, n)
 		}
 	}
-	return newest
+	return oldest
 }
 
 // authentications is how often AUTH was said: a new connection says HELLO instead.

@@ -160,7 +160,7 @@ func TestAnAssertionIsTradedForATokenOfTheProvider(t *testing.T) {
 	const (
 		ofServiceAccount = "subject: {serviceAccountRef: {name: robot, audience: '" + audience + "'}}\n"
 		ofSecret         = "subject: {secretRef: {name: held, key: token}}\n"
-		ofKey            = "subject: {signedJWT: {keyRef: {name: key, key: private}, keyID: k1, issuer: signer@example.com, algorithm: RS256}}\n"
+		ofKey            = "subject: {signedJWT: {keyRef: {name: key, key: private}, keyID: k1, issuer: signer@example.com, subject: signer@example.com, algorithm: RS256}}\n"
 		confidential     = "client: {id: app, authentication: ClientSecretBasic, secretRef: {name: client, key: client-secret}}\n"
 		posting          = "client: {id: app, authentication: ClientSecretPost, secretRef: {name: client, key: client-secret}}\n"
 		bearer, exchange = "grant: JWTBearer\n", "grant: TokenExchange\n"

@@ -145,6 +145,15 @@ func TestASharedClientDoesOnlyWhatItsOwnerAllows(t *testing.T) {
 				s.Grant, s.Client = v1alpha1.GrantClientCredentials, confidential("ours")
 			},
 		},
+		"a refresh token of somebody's": {
+			change: func(s *v1alpha1.OAuthConnectionSpec) { s.Seed = &v1alpha1.SeedSpec{SecretRef: tokenKey("s")} },
+			words:  []string{"spec.seed", "ClusterOAuthProvider corp", "spec.client"},
+		},
+		"a refresh token of somebody's, with a client of its own": {
+			change: func(s *v1alpha1.OAuthConnectionSpec) {
+				s.Seed, s.Client = &v1alpha1.SeedSpec{SecretRef: tokenKey("s")}, confidential("ours")
+			},
+		},
 		"an allowed scope": {
 			scopes: []v1alpha1.Scope{"read"},
 			change: func(s *v1alpha1.OAuthConnectionSpec) { s.Scopes = []v1alpha1.Scope{"read"} },

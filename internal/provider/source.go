@@ -43,6 +43,7 @@ type source struct {
 
 	grant               v1alpha1.GrantType // empty where a provider object is resolved by itself
 	loopback            bool               // the provider's response goes to the person's own machine
+	seeded              bool               // it starts from a refresh token that somebody brings
 	scopes              []v1alpha1.Scope
 	authorizationParams map[string]string
 	tokenParams         map[string]string
@@ -79,7 +80,7 @@ func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthCon
 	if s.client == nil {
 		s.shared = nil // it shares no client that could be limited
 	}
-	s.loopback = conn.Spec.Redirect == v1alpha1.RedirectLoopback
+	s.loopback, s.seeded = conn.Spec.Redirect == v1alpha1.RedirectLoopback, conn.Spec.Seed != nil
 	s.scopes = conn.Spec.Scopes
 	s.authorizationParams, s.tokenParams = conn.Spec.AuthorizationParams, conn.Spec.TokenParams
 	s.subject, s.namespace = conn.Spec.Subject, conn.Namespace
@@ -99,6 +100,11 @@ func (s *source) permitted() error {
 		return origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.grant",
 			"%s %s does not share its client for grant %s; ask the platform team to add it to spec.allowedGrants, or bring a client of your own: spec.client",
 			kindClusterProvider, s.name, s.grant)
+	}
+	if s.seeded {
+		return origin{}.errorf(v1alpha1.ReasonClientInvalid, "spec.seed",
+			"%s %s does not share its client for refresh tokens that somebody brings; connect the account instead, or bring a client of your own: spec.client",
+			kindClusterProvider, s.name)
 	}
 	for _, scope := range s.scopes {
 		if allowed := s.shared.AllowedScopes; len(allowed) > 0 && !slices.Contains(allowed, scope) {
