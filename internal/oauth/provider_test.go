@@ -67,6 +67,7 @@ func held() *oauth.Token {
 		RefreshToken:       oauth.NewSecret("old-refresh-" + sentinel),
 		RefreshTokenExpiry: now().Add(time.Hour),
 		TokenType:          "Bearer",
+		Obtained:           now(),
 		Scopes:             []string{"read"},
 	}
 }
