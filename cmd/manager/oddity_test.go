@@ -175,14 +175,21 @@ func (w *world) documentedOddity(o *oddity) *v1alpha1.OAuthConnection {
 	return conn
 }
 
-func TestAProviderLikeNoOtherIsConnectedWithTheYAMLOfItsPageAlone(t *testing.T) {
-	t.Parallel()
+// connectedToOddity is somebody who has consented at a provider like no other.
+func connectedToOddity(t *testing.T) (*world, *oddity, *v1alpha1.OAuthConnection) {
+	t.Helper()
 	w, o := newWorld(t, idp.Options{}), newOddity(t)
 	conn := w.documentedOddity(o)
 	if page := w.connect(conn); page.Status != http.StatusOK {
 		t.Fatalf("the last page is %d %s", page.Status, page.URL.Path)
 	}
 	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	return w, o, conn
+}
+
+func TestAProviderLikeNoOtherIsConnectedWithTheYAMLOfItsPageAlone(t *testing.T) {
+	t.Parallel()
+	w, o, conn := connectedToOddity(t)
 	if conn.Status.Account != "ada" || !slices.Equal(conn.Status.Scopes, []string{"read", "write"}) {
 		t.Errorf("account %q, scopes %v", conn.Status.Account, conn.Status.Scopes)
 	}
@@ -200,10 +207,7 @@ func TestAProviderLikeNoOtherIsConnectedWithTheYAMLOfItsPageAlone(t *testing.T) 
 
 func TestARefreshAddressThatNobodyToldIsNamedAndCostsNoToken(t *testing.T) {
 	t.Parallel()
-	w, o := newWorld(t, idp.Options{}), newOddity(t)
-	conn := w.documentedOddity(o)
-	w.connect(conn)
-	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w, o, conn := connectedToOddity(t)
 	w.patch(conn, `{provider: {endpoints: {refresh: "`+o.URL+`/{region}/renew"}, metadata: [{name: region, value: body.region, pattern: "[a-z]+"}], account: body.data.owner}}`)
 	w.await(conn, v1alpha1.AuthorizedCondition, metav1.ConditionFalse, v1alpha1.ReasonReauthorizationRequired)
 	w.connect(conn)
@@ -225,10 +229,7 @@ func TestARefreshAddressThatNobodyToldIsNamedAndCostsNoToken(t *testing.T) {
 
 func TestAnOddProvidersRefusalIsSaidInTheWordsOfItsDescription(t *testing.T) {
 	t.Parallel()
-	w, o := newWorld(t, idp.Options{}), newOddity(t)
-	conn := w.documentedOddity(o)
-	w.connect(conn)
-	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w, o, conn := connectedToOddity(t)
 	o.spend()
 	w.annotate(conn, v1alpha1.RefreshRequestedAnnotation, "now")
 	c := w.await(conn, v1alpha1.AuthorizedCondition, metav1.ConditionFalse, v1alpha1.ReasonReauthorizationRequired)
@@ -242,10 +243,7 @@ func TestAnOddProvidersRefusalIsSaidInTheWordsOfItsDescription(t *testing.T) {
 
 func TestARefreshTokenOutlivesAnExpressionThatCannotReadTheAnswer(t *testing.T) {
 	t.Parallel()
-	w, o := newWorld(t, idp.Options{}), newOddity(t)
-	conn := w.documentedOddity(o)
-	w.connect(conn)
-	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w, o, conn := connectedToOddity(t)
 
 	// The provider replaces the refresh token, and nobody can tell which of the answer is the access token.
 	w.patch(conn, "{provider: {tokenResponse: {accessToken: body.data.token}}}")
@@ -264,10 +262,7 @@ func TestARefreshTokenOutlivesAnExpressionThatCannotReadTheAnswer(t *testing.T) 
 
 func TestAnOddProvidersGrantIsRevokedAsItsDescriptionSays(t *testing.T) {
 	t.Parallel()
-	w, o := newWorld(t, idp.Options{}), newOddity(t)
-	conn := w.documentedOddity(o)
-	w.connect(conn)
-	w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w, o, conn := connectedToOddity(t)
 	if err := env.Client.Delete(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
