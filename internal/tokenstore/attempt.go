@@ -19,7 +19,7 @@ import (
 const (
 	// IntentLifetime fences a refresh token while it may be in use: a token request (30 s), the save
 	// after it (10 s), and some slack for clocks that differ.
-	IntentLifetime = time.Minute
+	IntentLifetime = 45 * time.Second
 	// saveTimeout bounds one try to save.
 	saveTimeout = 10 * time.Second
 	// saveRounds bounds how often one try gives way to other writers; the keeper goes on after it.
@@ -30,13 +30,14 @@ const (
 var errContended = errors.New("too many others write the record")
 
 // Begin announces a token request: it stores an intent in place of the version r was read from. Every
-// Begin that succeeds must be followed by Save, Fail or Delete; until then Flush waits.
+// Begin that succeeds must be followed by Save, Fail, Delete or Abandon; until then Flush waits.
 //
 // It fails with ErrInFlight where another holder's intent is not past its deadline, with ErrUnsaved
 // where the keeper holds a newer record, with ErrConflict where r is not what is stored. This process's
 // own intent is taken over: of an attempt of its own it knows how it ended. An expired intent of another
 // holder is taken over too, and returned as Interrupted: what that holder did with the refresh token is
-// not known, and to decide that is the caller's.
+// not known. Where it is the token that is still held, Doubt says so from then on; to decide that is the
+// caller's.
 func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) {
 	if s.Pending(key.UID) {
 		return nil, ErrUnsaved
@@ -50,6 +51,9 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 	next.Intent = &Intent{Attempt: string(uuid.NewUUID()), Holder: s.Holder, Deadline: now.Add(IntentLifetime)}
 	if !r.Token.RefreshToken.IsZero() {
 		next.Intent.RefreshTokenHash = r.Token.RefreshToken.Hash()
+	}
+	if foreign && next.Doubt == nil && found.RefreshTokenHash != "" && found.RefreshTokenHash == next.Intent.RefreshTokenHash {
+		next.Doubt = &Doubt{Since: found.Deadline.Add(-IntentLifetime), Cause: DoubtInterrupted}
 	}
 
 	s.keeper.begin(key.UID)
@@ -100,6 +104,11 @@ func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Recor
 	}
 	return stored, nil
 }
+
+// Abandon ends an attempt that was cut off between Begin and its Save or Fail, by a panic: Flush does not
+// wait for it any longer. Its intent expires by itself. After Save, Fail or Delete it does nothing, so that
+// it can be deferred.
+func (s *Store) Abandon(key Key) { s.keeper.end(key.UID) }
 
 // Amend stores what was learnt about a token after it was saved: one plain compare-and-swap, which leaves
 // an intent as it is. Where somebody else's write came first it fails with ErrConflict, and nothing is

@@ -46,6 +46,36 @@ func TestNobodyElseBeginsUntilTheDeadline(t *testing.T) {
 	if second.Intent.Attempt == first.Intent.Attempt || second.Intent.Holder != "b" {
 		t.Errorf("got intent %+v", second.Intent)
 	}
+	if want := (Doubt{Since: noon, Cause: DoubtInterrupted}); second.Doubt == nil || *second.Doubt != want {
+		t.Errorf("got doubt %+v, want %+v", second.Doubt, want)
+	}
+}
+
+func TestADoubtOutlivesTheNextCrashAndKeepsItsTime(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	key := newKey()
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	for i := range 3 {
+		s, _ := c.replica(strconv.Itoa(i))
+		must(t)(s.Begin(t.Context(), key, must(t)(s.Get(t.Context(), key))))
+		c.clock.SetTime(c.clock.Now().Add(IntentLifetime))
+	}
+	if got := must(t)(a.Get(t.Context(), key)); got.Doubt == nil || !got.Doubt.Since.Equal(noon) {
+		t.Errorf("got doubt %+v, want the one of the first crash", got.Doubt)
+	}
+}
+
+func TestAnAttemptWithoutARefreshTokenLeavesNoDoubt(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	must(t)(a.Begin(t.Context(), key, &Record{Grant: "ClientCredentials"}))
+	c.clock.SetTime(noon.Add(IntentLifetime))
+	if got := must(t)(b.Begin(t.Context(), key, must(t)(b.Get(t.Context(), key)))); got.Interrupted == nil || got.Doubt != nil {
+		t.Errorf("got interrupted %+v, doubt %+v", got.Interrupted, got.Doubt)
+	}
 }
 
 func TestAProcessTakesOverItsOwnAttempt(t *testing.T) {

@@ -174,6 +174,7 @@ func TestFlushWaitsForAttemptsUnderWay(t *testing.T) {
 		"save":   func(key Key, r *Record) { must(t)(s.Save(t.Context(), key, refreshed(r, 1))) },
 		"fail":   func(key Key, r *Record) { must(t)(s.Fail(t.Context(), key, r, Failure{})) },
 		"forget": func(key Key, _ *Record) { s.Forget(key.UID) },
+		"panic":  func(key Key, _ *Record) { s.Abandon(key) },
 	} {
 		key := newKey()
 		r := must(t)(s.Begin(t.Context(), key, &Record{}))

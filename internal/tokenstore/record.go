@@ -50,12 +50,18 @@ type Record struct {
 	Ended, EndedCode string
 	// Failure is the last failed try, nil after a success.
 	Failure *Failure
+	// Doubt is there where the refresh token may have been spent without its successor being saved. It
+	// stays until the caller clears it, in the record of a token that was obtained since.
+	Doubt *Doubt
+	// Spec is what the sweeper needs to give the grant up once the connection is gone. The store does
+	// not look into it.
+	Spec []byte
 
 	// Intent is the attempt that is stored as under way. Begin sets it, Save, Fail and Replace clear
 	// it; what callers put here is not looked at.
 	Intent *Intent
-	// Interrupted is the attempt of another holder that Begin took over after its deadline: that
-	// holder may have spent the refresh token without saving what it got. It is not stored.
+	// Interrupted is the attempt of another holder that Begin took over: that holder may have spent the
+	// refresh token without saving what it got. It is not stored; Doubt is.
 	Interrupted *Intent
 
 	origin origin
@@ -95,7 +101,28 @@ type Failure struct {
 	RetryAt    time.Time
 	Generation int64
 	Revision   string
+	// NotBefore is when the provider wants to be asked again at the earliest (Retry-After), zero where
+	// it did not say. No request by a person comes before it.
+	NotBefore time.Time
 }
+
+// Doubt is why a held refresh token may not be good any more.
+type Doubt struct {
+	// Since is when the request was made that may have spent it.
+	Since time.Time
+	// Cause is one of the causes below.
+	Cause string
+}
+
+// The causes of a Doubt.
+const (
+	// DoubtInterrupted: a process ended between its request and the save of the answer.
+	DoubtInterrupted = "interrupted"
+	// DoubtUnanswered: a request was sent and no answer came that says what became of it.
+	DoubtUnanswered = "unanswered"
+	// DoubtRestored: the record is older than one that was seen before; a backup came back.
+	DoubtRestored = "restored"
+)
 
 // Anew is an empty record that takes the place of r, which may be nil. What was asked for stays answered.
 func (r *Record) Anew() *Record {
@@ -110,7 +137,8 @@ func (r *Record) clone() *Record {
 	c := *r
 	c.RequestedScopes, c.Issues, c.Metadata = slices.Clone(r.RequestedScopes), slices.Clone(r.Issues), maps.Clone(r.Metadata)
 	c.Token.Scopes = slices.Clone(r.Token.Scopes)
-	c.Intent, c.Interrupted, c.Failure = copied(r.Intent), copied(r.Interrupted), copied(r.Failure)
+	c.Intent, c.Interrupted, c.Failure, c.Doubt = copied(r.Intent), copied(r.Interrupted), copied(r.Failure), copied(r.Doubt)
+	c.Spec = slices.Clone(r.Spec)
 	return &c
 }
 

@@ -50,6 +50,8 @@ type wire struct {
 	IDTokenCause    string            `json:"idToken,omitzero"`
 	Introspected    bool              `json:"introspected,omitzero"`
 	Failure         *wireFailure      `json:"failure,omitempty"`
+	Doubt           *wireDoubt        `json:"doubt,omitempty"`
+	Spec            []byte            `json:"spec,omitempty"`
 	Intent          *wireIntent       `json:"intent,omitempty"`
 }
 
@@ -81,6 +83,12 @@ type wireFailure struct {
 	RetryAt    time.Time  `json:"retry,omitzero"`
 	Generation int64      `json:"gen,omitzero"`
 	Revision   string     `json:"rev,omitzero"`
+	NotBefore  time.Time  `json:"notBefore,omitzero"`
+}
+
+type wireDoubt struct {
+	Since time.Time `json:"since,omitzero"`
+	Cause string    `json:"cause"`
 }
 
 // version is the lowest that holds all of a record that matters.
@@ -121,14 +129,18 @@ func encode(r *Record) ([]byte, error) {
 		Issues:          r.Issues,
 		IDTokenCause:    r.IDTokenCause,
 		Introspected:    r.Introspected,
+		Spec:            r.Spec,
 	}
 	if i := r.Intent; i != nil {
 		w.Intent = &wireIntent{i.Attempt, i.Holder, i.Deadline.UTC(), i.RefreshTokenHash}
 	}
 	if f := r.Failure; f != nil {
 		w.Failure = &wireFailure{
-			f.Count, f.Kind, f.Code, f.Status, f.At.UTC(), f.Since.UTC(), f.RetryAt.UTC(), f.Generation, f.Revision,
+			f.Count, f.Kind, f.Code, f.Status, f.At.UTC(), f.Since.UTC(), f.RetryAt.UTC(), f.Generation, f.Revision, f.NotBefore.UTC(),
 		}
+	}
+	if d := r.Doubt; d != nil {
+		w.Doubt = &wireDoubt{d.Since.UTC(), d.Cause}
 	}
 	encoded, err := json.Marshal(w)
 	if err != nil {
@@ -170,6 +182,7 @@ func decode(encoded []byte) (*Record, error) {
 		Issues:          w.Issues,
 		IDTokenCause:    w.IDTokenCause,
 		Introspected:    w.Introspected,
+		Spec:            w.Spec,
 	}
 	if i := w.Intent; i != nil {
 		r.Intent = &Intent{i.Attempt, i.Holder, i.Deadline, i.RefreshTokenHash}
@@ -177,8 +190,11 @@ func decode(encoded []byte) (*Record, error) {
 	if f := w.Failure; f != nil {
 		r.Failure = &Failure{
 			Count: f.Count, Kind: f.Kind, Code: f.Code, Status: f.Status,
-			At: f.At, Since: f.Since, RetryAt: f.RetryAt, Generation: f.Generation, Revision: f.Revision,
+			At: f.At, Since: f.Since, RetryAt: f.RetryAt, Generation: f.Generation, Revision: f.Revision, NotBefore: f.NotBefore,
 		}
+	}
+	if d := w.Doubt; d != nil {
+		r.Doubt = &Doubt{d.Since, d.Cause}
 	}
 	return r, nil
 }

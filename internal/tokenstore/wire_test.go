@@ -24,8 +24,9 @@ func full() *Record {
 	r.Intent = &Intent{Attempt: "1", Holder: "a", Deadline: noon, RefreshTokenHash: "h"}
 	r.Failure = &Failure{
 		Count: 3, Kind: oauth.Throttled, Code: "slow_down", Status: 429, At: noon, Since: noon.Add(-time.Hour),
-		RetryAt: noon.Add(time.Minute), Generation: 5, Revision: "42",
+		RetryAt: noon.Add(time.Minute), Generation: 5, Revision: "42", NotBefore: noon.Add(time.Second),
 	}
+	r.Doubt, r.Spec = &Doubt{Since: noon, Cause: DoubtUnanswered}, []byte(`{"grant":"DeviceCode"}`)
 	return r
 }
 
@@ -94,7 +95,7 @@ func TestARecordOfAnOlderOperatorIsReadAndKeptReadableToIt(t *testing.T) {
 	if r.Account != "octocat" || r.Token.RefreshToken.Reveal() != "r" || r.Refreshes != 3 || r.Ended != "refused" {
 		t.Errorf("got %+v", r)
 	}
-	r.Issues, r.Introspected = []string{"an issue"}, true
+	r.Issues, r.Introspected, r.Doubt, r.Spec = []string{"an issue"}, true, &Doubt{Cause: DoubtRestored}, []byte("{}")
 	for what, change := range map[string]struct {
 		make func(*Record)
 		want string
