@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -33,6 +32,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/controllers"
 	"github.com/oauth-operator/oauth-operator/internal/callback"
+	"github.com/oauth-operator/oauth-operator/internal/clusterclock"
 	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/egress"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
@@ -51,7 +51,13 @@ const leaseRetry = 900 * time.Millisecond
 
 // run wires the parts and works until ctx ends and every token is saved.
 func run(ctx context.Context, o *options) error {
-	mgr, err := newManager(o)
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	now := clusterclock.New(nodeTime)
+	config.Wrap(now.Observe)
+	mgr, err := newManager(config, o)
 	if err != nil {
 		return err
 	}
@@ -63,8 +69,8 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("reading the keyset: %w", err)
 	}
-	store := &tokenstore.Store{Client: live, Namespace: o.namespace, Keyring: keyring, Holder: holder(), Clock: clock.RealClock{}}
-	if err := wire(ctx, mgr, o, live, keyring, store); err != nil {
+	store := &tokenstore.Store{Client: live, Namespace: o.namespace, Keyring: keyring, Holder: holder(), Clock: now}
+	if err := wire(ctx, mgr, o, live, keyring, store, now); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
@@ -82,13 +88,13 @@ func run(ctx context.Context, o *options) error {
 }
 
 // wire makes the reconcilers and the callback server.
-func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client, keyring *seal.Keyring, store *tokenstore.Store) error {
+func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client, keyring *seal.Keyring, store *tokenstore.Store, now *clusterclock.Clock) error {
 	presets, err := catalog.Load()
 	if err != nil {
 		return err
 	}
 	guarded := egress.NewClient(o.egress)
-	signIn, err := o.signIn.pages(o, live, guarded, keyring)
+	signIn, err := o.signIn.pages(o, live, guarded, keyring, now)
 	if err != nil {
 		return err
 	}
@@ -98,7 +104,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	}
 	resolver := &provider.Resolver{
 		Reader: mgr.GetClient(), Secrets: live, HTTP: guarded, Policy: o.egress,
-		PublicURL: o.publicURL, Namespace: o.namespace, Clock: clock.RealClock{}, Catalog: presets,
+		PublicURL: o.publicURL, Namespace: o.namespace, Clock: now, Catalog: presets,
 		Tokens: provider.NewServiceAccountTokens(api),
 	}
 	publisher := &publish.Publisher{Client: live}
@@ -114,13 +120,13 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	}
 	connections := &controllers.ConnectionReconciler{
 		Client: mgr.GetClient(), Resolver: resolver, Store: store, Publisher: publisher,
-		Events: mgr.GetEventRecorder("oauth-operator"), Metrics: counters, Clock: clock.RealClock{},
+		Events: mgr.GetEventRecorder("oauth-operator"), Metrics: counters, Clock: now,
 		Starts:      controllers.Starts{Modes: o.modes(), Keyring: keyring, PublicURL: o.publicURL},
 		Concurrency: o.concurrency,
 	}
 	attempts := &connect.Attempts{
 		Connections: mgr.GetClient(), Client: live, Resolver: resolver, Store: store, Keyring: keyring,
-		Clock: clock.RealClock{}, Events: mgr.GetEventRecorder("oauth-operator"),
+		Clock: now, Events: mgr.GetEventRecorder("oauth-operator"),
 		Metrics: connect.NewMetrics(metrics.Registry), Modes: o.modes(),
 	}
 	pages := &callback.Server{
@@ -130,18 +136,14 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	server := &pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}
 	return errors.Join(
 		connections.SetupWithManager(ctx, mgr),
-		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Attempts: attempts, PublicURL: o.publicURL, Clock: clock.RealClock{}}).SetupWithManager(mgr),
+		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Attempts: attempts, PublicURL: o.publicURL, Clock: now}).SetupWithManager(mgr),
 		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
 		mgr.Add(server),
 		mgr.AddReadyzCheck("callback", server.ready),
 	)
 }
 
-func newManager(o *options) (ctrl.Manager, error) {
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		return nil, err
-	}
+func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
 	// API Priority and Fairness decides what is too much, not a bucket in the client.
 	config.QPS = -1
 	scheme, err := newScheme()

@@ -56,7 +56,7 @@ func (o *signInOptions) complete(publicURL string) error {
 }
 
 // pages returns what the callback server needs for web sign-in, or nil.
-func (o *signInOptions) pages(opts *options, live client.Client, guarded *http.Client, keyring *seal.Keyring) (*callback.SignIn, error) {
+func (o *signInOptions) pages(opts *options, live client.Client, guarded *http.Client, keyring *seal.Keyring, now clock.PassiveClock) (*callback.SignIn, error) {
 	if o.issuer == "" {
 		return nil, nil
 	}
@@ -68,7 +68,7 @@ func (o *signInOptions) pages(opts *options, live client.Client, guarded *http.C
 		key := types.NamespacedName{Namespace: opts.namespace, Name: o.clientSecret}
 		config.ClientSecret = func(ctx context.Context) (oauth.Secret, error) { return readSecret(ctx, live, key) }
 	}
-	p, err := signin.New(config, guarded, keyring, clock.RealClock{})
+	p, err := signin.New(config, guarded, keyring, now)
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,7 @@ const (
 // Clock is a clock.PassiveClock. Make one with New, and let it see answers with Observe. It is safe for
 // concurrent use.
 type Clock struct {
-	local  func() time.Time
-	jumped func(by time.Duration)
+	local func() time.Time
 
 	mu sync.RWMutex
 	// base is a local moment with a monotonic reading. The API server's clock stood between earliest and
@@ -40,15 +39,22 @@ type Clock struct {
 	base             time.Time
 	earliest, latest time.Time
 	heard            bool
+	jumped           func(by time.Duration)
 	told             time.Time
 }
 
 // New makes a Clock that goes by local, which is time.Now outside of tests, until the first answer.
-// jumped may be nil. It is called, in a goroutine of its own and at most once a minute, when the time told
-// has leapt by more than two seconds after the first answer: what waits for a moment has to look again.
-func New(local func() time.Time, jumped func(by time.Duration)) *Clock {
+func New(local func() time.Time) *Clock {
 	now := local()
-	return &Clock{local: local, jumped: jumped, base: now, earliest: now.Round(0), latest: now.Round(0)}
+	return &Clock{local: local, base: now, earliest: now.Round(0), latest: now.Round(0)}
+}
+
+// OnJump has f called, in a goroutine of its own and at most once a minute, when the time told has leapt
+// by more than two seconds since the answer before: what waits for a moment has to look again.
+func (c *Clock) OnJump(f func(by time.Duration)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jumped = f
 }
 
 // Now is the API server's time, as well as it is known.

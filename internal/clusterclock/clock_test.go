@@ -28,7 +28,7 @@ func answer(c *Clock, n *node, server time.Time, took time.Duration) {
 func TestTheNodesClockCountsForNothingOnceTheAPIServerHasAnswered(t *testing.T) {
 	for _, skew := range []time.Duration{-5 * time.Minute, 0, 5 * time.Minute, 20 * 365 * 24 * time.Hour} {
 		n := &node{now: start().Add(skew)}
-		c := New(n.local, nil)
+		c := New(n.local)
 		if got := c.Now(); !got.Equal(n.now) {
 			t.Errorf("before any answer it is %s, not the node's %s", got, n.now)
 		}
@@ -44,7 +44,7 @@ func TestTheNodesClockCountsForNothingOnceTheAPIServerHasAnswered(t *testing.T) 
 
 func TestAnswersNarrowTheTimeToAFewMilliseconds(t *testing.T) {
 	n := &node{now: start().Add(time.Hour)}
-	c := New(n.local, nil)
+	c := New(n.local)
 	server := start().Add(437 * time.Millisecond)
 	for range 200 {
 		answer(c, n, server, 2*time.Millisecond)
@@ -59,7 +59,8 @@ func TestAnswersNarrowTheTimeToAFewMilliseconds(t *testing.T) {
 func TestDriftMovesTheTimeGentlyAndIsNoJump(t *testing.T) {
 	n := &node{now: start()}
 	jumps := make(chan time.Duration, 1)
-	c := New(n.local, func(by time.Duration) { jumps <- by })
+	c := New(n.local)
+	c.OnJump(func(by time.Duration) { jumps <- by })
 	server, last := start(), time.Time{}
 	for range 20_000 { // five hours in which the node loses a second in a thousand
 		answer(c, n, server, time.Millisecond)
@@ -82,7 +83,8 @@ func TestDriftMovesTheTimeGentlyAndIsNoJump(t *testing.T) {
 func TestAMachineThatSleptHearsTheTimeWithTheNextAnswerAndIsWoken(t *testing.T) {
 	n := &node{now: start()}
 	jumps := make(chan time.Duration, 2)
-	c := New(n.local, func(by time.Duration) { jumps <- by })
+	c := New(n.local)
+	c.OnJump(func(by time.Duration) { jumps <- by })
 	answer(c, n, start(), time.Millisecond)
 	// The monotonic clock stands still while a machine sleeps.
 	answer(c, n, start().Add(8*time.Hour), time.Millisecond)
@@ -104,7 +106,8 @@ func TestAMachineThatSleptHearsTheTimeWithTheNextAnswerAndIsWoken(t *testing.T) 
 func TestTheFirstAnswerIsNoJump(t *testing.T) {
 	n := &node{now: start()}
 	jumps := make(chan time.Duration, 1)
-	c := New(n.local, func(by time.Duration) { jumps <- by })
+	c := New(n.local)
+	c.OnJump(func(by time.Duration) { jumps <- by })
 	answer(c, n, start().Add(time.Hour), time.Millisecond)
 	answer(c, n, start().Add(time.Hour), time.Millisecond)
 	select {
@@ -121,7 +124,7 @@ func TestEveryAnswerOfTheAPIServerIsHeard(t *testing.T) {
 		w.WriteHeader(http.StatusConflict)
 	}))
 	defer server.Close()
-	c := New(time.Now, nil)
+	c := New(time.Now)
 	ask := func() {
 		t.Helper()
 		response, err := (&http.Client{Transport: c.Observe(http.DefaultTransport)}).Get(server.URL)
