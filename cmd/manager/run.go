@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -15,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -65,9 +63,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	keyring, err := seal.Open(ctx, seal.SecretSource(live, types.NamespacedName{Namespace: o.namespace, Name: keysetName}))
+	keyring, err := awaitKeyring(ctx, live, o.namespace)
 	if err != nil {
-		return fmt.Errorf("reading the keyset: %w", err)
+		return err
 	}
 	store := &tokenstore.Store{Client: live, Namespace: o.namespace, Keyring: keyring, Holder: holder(), Clock: now}
 	if err := wire(ctx, mgr, o, live, keyring, store, now); err != nil {
