@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/publish"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
@@ -67,6 +68,7 @@ func (r *ConnectionReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err = errors.Join(err, p.summarize(ctx), r.patchStatus(ctx, before, conn)); err != nil {
 		return settle(ctx, err)
 	}
+	crashpoint.Reach(crashpoint.StatusWritten, conn.UID)
 	return ctrl.Result{RequeueAfter: p.untilWake()}, nil
 }
 

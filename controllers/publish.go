@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/publish"
 )
 
@@ -33,6 +34,7 @@ func (p *pass) publish(ctx context.Context) error {
 	if err != nil {
 		return publishStop(err)
 	}
+	crashpoint.Reach(crashpoint.Published, p.conn.UID)
 	return p.done(v1alpha1.SecretPublishedCondition, v1alpha1.ReasonPublished,
 		"Secret "+p.conn.TargetName()+" holds the access token")
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/connect"
+	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
@@ -163,6 +164,7 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 		return resolveStop(err)
 	}
 	held := p.record.Token
+	crashpoint.Reach(crashpoint.Decided, p.conn.UID)
 	begun, err := p.Store.Begin(ctx, p.key, p.record)
 	switch {
 	case errors.Is(err, tokenstore.ErrInFlight):
@@ -179,11 +181,14 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	p.acknowledgeRefresh()
 
 	started := p.Clock.Now()
+	crashpoint.Reach(crashpoint.RequestBefore, p.conn.UID)
 	token, err := grant.Token(ctx, client, &held)
 	p.Metrics.observeRefresh(err, p.Clock.Now().Sub(started))
 	if err != nil {
+		crashpoint.Reach(crashpoint.Refused, p.conn.UID)
 		return p.refused(ctx, token, err)
 	}
+	crashpoint.Reach(crashpoint.Answered, p.conn.UID)
 	return p.keep(ctx, held, token)
 }
 
