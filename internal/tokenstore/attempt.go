@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
@@ -65,7 +66,9 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 	if r.origin.version == "" {
 		s.keeper.revive(key.UID)
 	}
+	crashpoint.Reach(crashpoint.IntentWritten, key.UID)
 	if foreign {
+		crashpoint.Reach(crashpoint.TakenOver, key.UID)
 		stored.Interrupted = copied(found)
 	}
 	return stored, nil
@@ -130,11 +133,13 @@ func (s *Store) save(ctx context.Context, u *unsaved) (*Record, error) {
 	// A journal that outlives the process takes u here, before the first write.
 	stored, err := s.settle(ctx, u)
 	if err == nil || final(err) {
+		crashpoint.Reach(crashpoint.Saved, u.key.UID)
 		return stored, err
 	}
 	if kept := s.keep(ctx, u); kept != u {
 		return kept.record.clone(), ErrConflict
 	}
+	crashpoint.Reach(crashpoint.Kept, u.key.UID)
 	return u.record.clone(), fmt.Errorf("%w: %w", ErrUnsaved, err)
 }
 
