@@ -296,7 +296,7 @@ func TestAnAddressToStartAtFollowsThePublicURL(t *testing.T) {
 	if err := corev1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	keyring, err := seal.Open(t.Context(), seal.SecretSource(fake.NewClientBuilder().WithScheme(scheme).Build(), types.NamespacedName{Name: "keyset"}))
+	keyring, err := seal.Open(t.Context(), seal.SecretSource(fake.NewClientBuilder().WithScheme(scheme).Build(), types.NamespacedName{Name: "keyset"}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

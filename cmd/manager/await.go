@@ -30,7 +30,7 @@ const (
 // awaitKeyring reads the keyset, and waits where the API server is away: this container's journal may
 // hold tokens that only it can save, and one that is started again and again comes back later each time.
 func awaitKeyring(ctx context.Context, live client.Client, namespace string) (*seal.Keyring, error) {
-	source := seal.SecretSource(live, types.NamespacedName{Namespace: namespace, Name: keysetName})
+	source := seal.SecretSource(live, types.NamespacedName{Namespace: namespace, Name: keysetName}, nil)
 	refusedSince := time.Time{}
 	open := func() (*seal.Keyring, error) {
 		keyring, err := seal.Open(ctx, source)

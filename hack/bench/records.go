@@ -29,7 +29,7 @@ type records struct{ store *tokenstore.Store }
 
 func openRecords(ctx context.Context, admin client.Client) (*records, error) {
 	key := types.NamespacedName{Namespace: testenv.OperatorNamespace, Name: keysetName}
-	keyring, err := seal.Open(ctx, seal.SecretSource(admin, key))
+	keyring, err := seal.Open(ctx, seal.SecretSource(admin, key, nil))
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func judge(t *testing.T, expired []expiredToken, crash time.Time, explained func
 func (w *world) cutInTwo(t *testing.T, namespace string, names []string) map[string]bool {
 	t.Helper()
 	keyset := types.NamespacedName{Namespace: testenv.OperatorNamespace, Name: "oauth-operator-keyset"}
-	keyring, err := seal.Open(t.Context(), seal.SecretSource(w.env.Client, keyset))
+	keyring, err := seal.Open(t.Context(), seal.SecretSource(w.env.Client, keyset, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

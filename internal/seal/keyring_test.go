@@ -229,6 +229,110 @@ func TestABrokenKeysetIsRefusedWithoutBeingQuoted(t *testing.T) {
 		if _, err := Rotate([]byte(keyset)); err == nil || strings.Contains(err.Error(), "sentinel") {
 			t.Errorf("Rotate(%q): %v", keyset, err)
 		}
+		if _, err := Prune([]byte(keyset)); err == nil || strings.Contains(err.Error(), "sentinel") {
+			t.Errorf("Prune(%q): %v", keyset, err)
+		}
+	}
+}
+
+func TestAReplicaThatRereadsSealsWithTheNewKeyAndTellsWhatIsStale(t *testing.T) {
+	s := &store{keyset: newKeyset(t)}
+	k, _ := openFrom(t, s)
+	old, first := sealed(t, k, "old"), k.Primary()
+	if k.Stale(old) || !k.Stale(nil) {
+		t.Error("what the primary key sealed is stale, or what no key sealed is not")
+	}
+	s.set(rotate(t, s.keyset), nil)
+	for range 2 { // the second time nothing is new
+		if err := k.Reread(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !k.Stale(old) || k.Stale(sealed(t, k, "new")) || k.Primary() == first || k.Changes() != 2 || k.Lost() != 0 {
+		t.Errorf("stale: %t; %d keysets, %d keys lost", k.Stale(old), k.Changes(), k.Lost())
+	}
+	again, err := k.Reseal(t.Context(), PurposeRecord, "uid", old)
+	if err != nil || k.Stale(again) {
+		t.Fatalf("resealing: %v", err)
+	}
+	if plaintext, err := k.Unseal(t.Context(), PurposeRecord, "uid", again); err != nil || string(plaintext) != "old" {
+		t.Errorf("got %q, %v", plaintext, err)
+	}
+}
+
+func TestAKeyThatTheKeysetLostStillOpensRecordsAndNothingThatIsHandedIn(t *testing.T) {
+	first := newKeyset(t)
+	second := rotate(t, first)
+	pruned, err := Prune(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, after := range map[string][]byte{"pruned": pruned, "an older backup": first, "a fresh one": newKeyset(t)} {
+		s := &store{keyset: first}
+		k, _ := openFrom(t, s)
+		texts := map[Purpose][][]byte{}
+		seal := func() {
+			for _, purpose := range []Purpose{PurposeRecord, PurposeJournal, PurposeTicket, PurposeSession} {
+				text, err := k.Seal(purpose, "", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				texts[purpose] = append(texts[purpose], text)
+			}
+		}
+		seal()
+		s.set(second, nil)
+		if err := k.Reread(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		seal()
+		s.set(after, nil)
+		if err := k.Reread(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if k.Lost() == 0 {
+			t.Errorf("%s: no key is lost", name)
+		}
+		dead := 0
+		for purpose, list := range texts {
+			for _, text := range list {
+				_, err := k.Unseal(t.Context(), purpose, "", text)
+				if kept := purpose == PurposeRecord || purpose == PurposeJournal; kept && err != nil {
+					t.Errorf("%s: a %s does not open: %v", name, purpose, err)
+				} else if !kept && errors.Is(err, ErrUnsealable) {
+					dead++
+				}
+			}
+		}
+		if want := 2 * k.Lost(); dead != want {
+			t.Errorf("%s: %d tickets and sessions died, want %d", name, dead, want)
+		}
+		restarted, _ := openFrom(t, s)
+		if restarted.Lost() != 0 || restarted.Primary() != k.Primary() {
+			t.Errorf("%s: a restarted replica differs", name)
+		}
+	}
+}
+
+func TestPruningKeepsThePrimaryKeyAlone(t *testing.T) {
+	keyset := newKeyset(t)
+	for range 3 {
+		keyset = rotate(t, keyset)
+	}
+	before, _ := openFrom(t, &store{keyset: keyset})
+	if ids, err := Others(keyset); err != nil || len(ids) != 3 {
+		t.Errorf("others: %v, %v", ids, err)
+	}
+	pruned, err := Prune(keyset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := Others(pruned); err != nil || len(ids) != 0 {
+		t.Errorf("others: %v, %v", ids, err)
+	}
+	after, _ := openFrom(t, &store{keyset: pruned})
+	if after.Primary() != before.Primary() {
+		t.Error("another key is primary")
 	}
 }
 

@@ -28,6 +28,40 @@ func Rotate(old []byte) ([]byte, error) {
 	return addKey(keyset.NewManagerFromHandle(handle))
 }
 
+// Prune drops all keys but the primary one.
+func Prune(old []byte) ([]byte, error) {
+	handle, err := parse(old)
+	if err != nil {
+		return nil, err
+	}
+	manager := keyset.NewManagerFromHandle(handle)
+	for _, id := range others(handle) {
+		if err := manager.Delete(id); err != nil {
+			return nil, fmt.Errorf("drop a key: %w", err)
+		}
+	}
+	return written(manager)
+}
+
+// Others are the numbers of all keys but the primary one, as KeyID returns them.
+func Others(raw []byte) ([]uint32, error) {
+	handle, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return others(handle), nil
+}
+
+func others(handle *keyset.Handle) (ids []uint32) {
+	info := handle.KeysetInfo()
+	for _, key := range info.GetKeyInfo() {
+		if id := key.GetKeyId(); id != info.GetPrimaryKeyId() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // addKey adds an X-AES-GCM key: with 192-bit nonces drawn at random no number of records is too many,
 // where AES-GCM's 96 bits end at 2^32.
 func addKey(manager *keyset.Manager) ([]byte, error) {
@@ -38,6 +72,10 @@ func addKey(manager *keyset.Manager) ([]byte, error) {
 	if err := manager.SetPrimary(id); err != nil {
 		return nil, fmt.Errorf("make a key primary: %w", err)
 	}
+	return written(manager)
+}
+
+func written(manager *keyset.Manager) ([]byte, error) {
 	handle, err := manager.Handle()
 	if err != nil {
 		return nil, fmt.Errorf("make a keyset: %w", err)

@@ -6,11 +6,13 @@ package seal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,7 +39,7 @@ func TestReplicasThatStartTogetherShareOneKeyset(t *testing.T) {
 	for i := range keysets {
 		starting.Go(func() {
 			var err error
-			if keysets[i], err = SecretSource(c, keysetName)(t.Context()); err != nil {
+			if keysets[i], err = SecretSource(c, keysetName, nil)(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -50,21 +52,101 @@ func TestReplicasThatStartTogetherShareOneKeyset(t *testing.T) {
 	}
 }
 
-func TestALostKeysetIsNotReplacedWhileAReplicaRuns(t *testing.T) {
+func keysetSecret() *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: keysetName.Namespace, Name: keysetName.Name}}
+}
+
+func TestADeletedKeysetIsCreatedAgainByWhoHoldsIt(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	source := SecretSource(c, keysetName)
-	if _, err := source(t.Context()); err != nil {
+	source := SecretSource(c, keysetName, func(context.Context) (bool, error) { return true, errors.New("nobody asks") })
+	other, err := SecretSource(c, keysetName, nil)(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: keysetName.Namespace, Name: keysetName.Name}}
-	if err := c.Delete(t.Context(), secret); err != nil {
+	k, err := Open(t.Context(), source)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source(t.Context()); err == nil || !strings.Contains(err.Error(), keysetName.String()) {
-		t.Errorf("got %v, want an error that names the Secret", err)
+	if err := c.Delete(t.Context(), keysetSecret()); err != nil {
+		t.Fatal(err)
 	}
-	if err := c.Get(t.Context(), keysetName, secret); client.IgnoreNotFound(err) != nil || err == nil {
-		t.Errorf("the keyset was created again: %v", err)
+	if err := k.Reread(t.Context()); err != nil || k.Missing() || k.Changes() != 1 {
+		t.Errorf("got %v; missing: %t; %d keysets", err, k.Missing(), k.Changes())
+	}
+	again := keysetSecret()
+	if err := c.Get(t.Context(), keysetName, again); err != nil || !bytes.Equal(again.Data[KeysetKey], other) {
+		t.Errorf("the Secret holds another keyset: %v", err)
+	}
+}
+
+func TestADeletedKeysetThatCannotBeCreatedAgainIsMissing(t *testing.T) {
+	closed := false
+	c := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			if closed {
+				return errors.New("no writes")
+			}
+			return c.Create(ctx, obj, opts...)
+		},
+	})
+	k, err := Open(t.Context(), SecretSource(c, keysetName, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := sealed(t, k, "x")
+	if err := c.Delete(t.Context(), keysetSecret()); err != nil {
+		t.Fatal(err)
+	}
+	closed = true
+	if err := k.Reread(t.Context()); !errors.Is(err, ErrKeysetLost) || !strings.Contains(err.Error(), keysetName.String()) || !k.Missing() {
+		t.Errorf("got %v; missing: %t", err, k.Missing())
+	}
+	if _, err := k.Unseal(t.Context(), PurposeRecord, "uid", text); err != nil {
+		t.Errorf("the keys in memory do not open any more: %v", err)
+	}
+	closed = false
+	if err := k.Reread(t.Context()); err != nil || k.Missing() {
+		t.Errorf("got %v; missing: %t", err, k.Missing())
+	}
+}
+
+func TestAnOutageIsNotALostKeyset(t *testing.T) {
+	away := false
+	c := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			if away {
+				return errors.New("no API server")
+			}
+			return c.Get(ctx, key, obj, opts...)
+		},
+	})
+	k, err := Open(t.Context(), SecretSource(c, keysetName, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	away = true
+	if err := k.Reread(t.Context()); err == nil || errors.Is(err, ErrKeysetLost) || k.Missing() {
+		t.Errorf("got %v; missing: %t", err, k.Missing())
+	}
+}
+
+func TestAFirstStartOverSealedRecordsMakesNoFreshKeyset(t *testing.T) {
+	c := fake.NewClientBuilder().Build()
+	outage := errors.New("no API server")
+	for name, inUse := range map[string]func(context.Context) (bool, error){
+		"in use":    func(context.Context) (bool, error) { return true, nil },
+		"not known": func(context.Context) (bool, error) { return false, outage },
+	} {
+		_, err := SecretSource(c, keysetName, inUse)(t.Context())
+		if want := map[string]error{"in use": ErrKeysetLost, "not known": outage}[name]; !errors.Is(err, want) || !strings.Contains(err.Error(), keysetName.String()) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := c.Get(t.Context(), keysetName, keysetSecret()); !apierrors.IsNotFound(err) {
+			t.Errorf("%s: there is a keyset: %v", name, err)
+		}
+	}
+	if _, err := SecretSource(c, keysetName, func(context.Context) (bool, error) { return false, nil })(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -73,7 +155,7 @@ func TestASecretWithoutAKeysetIsLeftAlone(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: keysetName.Namespace, Name: keysetName.Name},
 		Data:       map[string][]byte{"other": []byte("x")},
 	}).Build()
-	if _, err := SecretSource(c, keysetName)(t.Context()); err == nil || !strings.Contains(err.Error(), KeysetKey) {
+	if _, err := SecretSource(c, keysetName, nil)(t.Context()); !errors.Is(err, ErrKeysetLost) || !strings.Contains(err.Error(), KeysetKey) {
 		t.Errorf("got %v, want an error that names the key", err)
 	}
 }
