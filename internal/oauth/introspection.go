@@ -19,7 +19,18 @@ type Introspection struct {
 
 // Introspect asks about an access token (RFC 7662). The error is an *Error.
 func (c *Client) Introspect(ctx context.Context, token Secret) (*Introspection, error) {
-	params := url.Values{"token": {token.Reveal()}, "token_type_hint": {"access_token"}}
+	return c.introspect(ctx, token, "access_token")
+}
+
+// IntrospectRefreshToken asks about a refresh token, which spends nothing. An active one is good. One that
+// is not active need not be bad: an endpoint answers so too about tokens of a type that it does not know,
+// and about those that it does not tell this client of (RFC 7662 section 2.2). The error is an *Error.
+func (c *Client) IntrospectRefreshToken(ctx context.Context, token Secret) (*Introspection, error) {
+	return c.introspect(ctx, token, "refresh_token")
+}
+
+func (c *Client) introspect(ctx context.Context, token Secret, hint string) (*Introspection, error) {
+	params := url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}}
 	body, err := c.ask(ctx, c.Endpoints.Introspection, "active", params, c.Dialect.tokenWording())
 	if err != nil {
 		return nil, err

@@ -55,3 +55,17 @@ func TestIntrospectionThatFailsIsClassified(t *testing.T) {
 	_, err := c.Introspect(t.Context(), oauth.NewSecret(sentinel))
 	wantKind(t, err, oauth.Misconfigured)
 }
+
+func TestARefreshTokenIsAskedAboutAsOne(t *testing.T) {
+	for body, want := range map[string]bool{`{"active":true}`: true, `{"active":false}`: false} {
+		c, calls := scripted(t, answer(200, jsonType, body))
+		got, err := c.IntrospectRefreshToken(t.Context(), oauth.NewSecret("refresh"))
+		if err != nil || got.Active != want {
+			t.Errorf("%s: %+v, %v", body, got, err)
+		}
+		hint := map[string]string{"token": "refresh", "token_type_hint": "refresh_token"}
+		if diff := cmp.Diff(hint, only(t, calls).params); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

@@ -12,8 +12,14 @@ import (
 const (
 	// minMargin is how long before its expiry a token is renewed at least, if its life allows.
 	minMargin = 5 * time.Minute
-	// minAge keeps a provider with absurdly short tokens from being asked without end.
+	// minAge keeps a provider with short tokens from being asked without end.
 	minAge = 5 * time.Second
+	// MinLife is how long an access token has to live to be kept valid: half of that is the least
+	// time between two renewals.
+	MinLife = 2 * minAge
+	// RestlessInterval is how often one that lives shorter is renewed: it is expired most of the time
+	// whatever is done.
+	RestlessInterval = 30 * time.Second
 
 	firstBackoff, lastBackoff = 5 * time.Second, 5 * time.Minute
 )
@@ -30,8 +36,12 @@ type Schedule struct {
 	Seed string
 }
 
+// ShortLived says whether a token's life is below MinLife.
+func ShortLived(t *Token) bool { return !t.Expiry.IsZero() && t.Expiry.Sub(t.Obtained) < MinLife }
+
 // DueAt is when a token is to be renewed; zero when it never has to be: the earlier of what its expiry
-// and what its refresh token ask for, and at least 5 s after it was obtained.
+// and what its refresh token ask for, and at least 5 s after it was obtained, 30 s where its life is too
+// short to be kept up with.
 func DueAt(t *Token, s Schedule) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -40,7 +50,11 @@ func DueAt(t *Token, s Schedule) time.Time {
 	if idle := s.beforeIdle(t); due.IsZero() || !idle.IsZero() && idle.Before(due) {
 		due = idle
 	}
-	if first := t.Obtained.Add(minAge); !due.IsZero() && due.Before(first) {
+	age := minAge
+	if ShortLived(t) {
+		age = RestlessInterval
+	}
+	if first := t.Obtained.Add(age); !due.IsZero() && due.Before(first) {
 		return first
 	}
 	return due
