@@ -10,7 +10,8 @@
 //	        intent, fence                       └──► Fail: the token stays, when to try again
 //
 // Begin proves that the API server takes writes and keeps other processes from spending the same token.
-// Save is not cancelled, and what it cannot write the keeper writes later. Every write is a
+// Save is not cancelled, and what it cannot write the keeper writes later. Until it is written it is in the
+// journal, which the next process of the container replays. Every write is a
 // compare-and-swap on the Secret's resourceVersion and costs one API request when nobody interferes.
 //
 // Who wins when somebody does is decided in one place, merge.
@@ -31,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/journal"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 )
 
@@ -78,10 +80,13 @@ type Store struct {
 	Namespace string
 	Keyring   *seal.Keyring
 	// Holder names this process among all that ever run: not only the pod, whose container may restart.
+	// What comes before a slash names its journal: another holder of that is a process that has ended.
 	Holder string
 	Clock  clock.PassiveClock
 	// Retry is the schedule on which an unsaved record is tried again; nil means from 100 ms to 15 s.
 	Retry func() backoff.BackOff
+	// Journal keeps what is not saved yet from being lost with the process; nil means nowhere.
+	Journal *journal.Journal
 
 	keeper keeper
 }
@@ -117,8 +122,10 @@ func ForConnection(obj metav1.Object) (types.NamespacedName, bool) {
 }
 
 func (s *Store) name(key Key) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: s.Namespace, Name: "oauth-" + string(key.UID)}
+	return metav1.ObjectMeta{Namespace: s.Namespace, Name: secretName(key.UID)}
 }
+
+func secretName(uid types.UID) string { return "oauth-" + string(uid) }
 
 func (s *Store) read(ctx context.Context, key Key) (*Record, error) {
 	secret := &corev1.Secret{}
@@ -129,6 +136,11 @@ func (s *Store) read(ctx context.Context, key Key) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the record: %w", err)
 	}
+	return s.open(ctx, key, secret)
+}
+
+// open returns what Get says of a Secret that was read.
+func (s *Store) open(ctx context.Context, key Key, secret *corev1.Secret) (*Record, error) {
 	encoded, err := s.Keyring.Unseal(ctx, seal.PurposeRecord, string(key.UID), secret.Data[dataKey])
 	if errors.Is(err, seal.ErrUnsealable) {
 		return &Record{origin: origin{version: secret.ResourceVersion}}, fmt.Errorf("record %s: %w", secret.Name, err)
