@@ -22,9 +22,13 @@ const operatorTokenLifetime = 24 * time.Hour
 
 // OperatorConfig is the operator's: a real token of its ServiceAccount, so that RBAC applies.
 func (e *Env) OperatorConfig(ctx context.Context) (*rest.Config, error) {
-	account := &corev1.ServiceAccount{
+	return e.ServiceAccountConfig(ctx, &corev1.ServiceAccount{
 		ObjectMeta: metav1.ObjectMeta{Name: OperatorServiceAccount, Namespace: OperatorNamespace},
-	}
+	})
+}
+
+// ServiceAccountConfig is the identity of a ServiceAccount that exists, by a token that outlives any test.
+func (e *Env) ServiceAccountConfig(ctx context.Context, account *corev1.ServiceAccount) (*rest.Config, error) {
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: ptr.To(int64(operatorTokenLifetime / time.Second)),
 	}}

@@ -160,6 +160,9 @@ func (p *Process) Kill() error {
 	return errors.Join(err, os.RemoveAll(p.dir))
 }
 
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.exited }
+
 // Pid is the process's number, for readers of /proc.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
