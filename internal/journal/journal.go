@@ -70,6 +70,13 @@ func Open(ctx context.Context, dir string) (*Journal, error) {
 	return j, nil
 }
 
+// Close gives the directory up, as the end of the process does.
+func (j *Journal) Close() {
+	if j.owner != nil {
+		_ = j.owner.Close()
+	}
+}
+
 // Put writes a file, whose name begins with the given one, and returns its name once it is on the disk.
 // Where that fails or takes longer than two seconds it returns none, and the file is not kept.
 func (j *Journal) Put(ctx context.Context, name string, content []byte) string {

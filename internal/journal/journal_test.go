@@ -30,15 +30,8 @@ func opened(t *testing.T, dir string) (j *Journal, ctx context.Context, lines *[
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { crash(j) })
+	t.Cleanup(j.Close)
 	return j, ctx, lines
-}
-
-// crash gives up what the end of the process does.
-func crash(j *Journal) {
-	if j.owner != nil {
-		j.owner.Close()
-	}
 }
 
 func TestWhatWasPutIsReadByTheNextProcess(t *testing.T) {
@@ -46,7 +39,7 @@ func TestWhatWasPutIsReadByTheNextProcess(t *testing.T) {
 	j, ctx, _ := opened(t, dir)
 	kept := j.Put(ctx, "a", []byte("kept"))
 	j.Remove(j.Put(ctx, "a", []byte("done")))
-	crash(j)
+	j.Close()
 
 	next, _, _ := opened(t, dir)
 	if got := next.Files(); !slices.Equal(got, []string{kept}) {
@@ -66,7 +59,7 @@ func TestOneProcessAtATimeHoldsTheDirectoryAndItsID(t *testing.T) {
 	if _, err := Open(ctx, dir); !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v, want ErrHeld with the directory", err)
 	}
-	crash(j)
+	j.Close()
 	next, _, _ := opened(t, dir)
 	if next.ID() != j.ID() {
 		t.Errorf("the id was %s and is %s", j.ID(), next.ID())
@@ -83,7 +76,7 @@ func TestAnIDThatIsTornOrOfAnotherHostIsMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		j, _, _ := opened(t, dir)
-		crash(j)
+		j.Close()
 		next, _, _ := opened(t, dir)
 		if next.ID() != j.ID() || next.ID() == strings.TrimSpace(text) {
 			t.Errorf("%s: got %s, then %s", name, j.ID(), next.ID())

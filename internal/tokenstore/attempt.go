@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,9 @@ const (
 	saveTimeout = 10 * time.Second
 	// saveRounds bounds how often one try gives way to other writers; the keeper goes on after it.
 	saveRounds = 5
+	// unreadableFor is how long a stored record that does not open keeps one from being saved over it: a
+	// keyset that was rotated just now is learnt by then.
+	unreadableFor = 30 * time.Second
 )
 
 // errContended says that other writers came first in every round.
@@ -35,8 +39,8 @@ var errContended = errors.New("too many others write the record")
 //
 // It fails with ErrInFlight where another holder's intent is not past its deadline, with ErrUnsaved
 // where the keeper holds a newer record, with ErrConflict where r is not what is stored. This process's
-// own intent is taken over: of an attempt of its own it knows how it ended. An expired intent of another
-// holder is taken over too, and returned as Interrupted: what that holder did with the refresh token is
+// own intent is taken over: of an attempt of its own it knows how it ended. An intent of another holder is
+// taken over when it expired, or at once where that holder is known to be dead, and returned as Interrupted: what that holder did with the refresh token is
 // not known. Where it is the token that is still held, Doubt says so from then on; to decide that is the
 // caller's.
 func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) {
@@ -45,7 +49,7 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 	}
 	now, found := s.Clock.Now(), r.origin.intent
 	foreign := found != nil && found.Holder != s.Holder
-	if foreign && now.Before(found.Deadline) {
+	if foreign && !s.outlived(found) && now.Before(found.Deadline) {
 		return nil, ErrInFlight
 	}
 	next := r.settled()
@@ -74,6 +78,13 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 	return stored, nil
 }
 
+// outlived says that an intent is of a former process that held our journal, and so of one that ended.
+func (s *Store) outlived(i *Intent) bool {
+	mine, _, journalled := strings.Cut(s.Holder, "/")
+	theirs, _, _ := strings.Cut(i.Holder, "/")
+	return journalled && mine == theirs
+}
+
 // Save stores the outcome of an attempt. It does not end with ctx: the provider has already answered.
 //
 // Where the API server does not take the record within 10 s, the keeper holds it and tries until it is
@@ -88,7 +99,6 @@ func (s *Store) Save(ctx context.Context, key Key, r *Record) (*Record, error) {
 // Replace stores a new consent over whatever is there, be it unreadable; only a consent that was given
 // still later stays. Otherwise it is as Save.
 func (s *Store) Replace(ctx context.Context, key Key, r *Record) (*Record, error) {
-	s.keeper.drop(key.UID)
 	s.keeper.revive(key.UID)
 	return s.save(ctx, &unsaved{key: key, record: r.settled(), consent: true})
 }
@@ -130,13 +140,18 @@ func (s *Store) save(ctx context.Context, u *unsaved) (*Record, error) {
 	s.keeper.enter()
 	defer s.keeper.leave()
 	ctx = context.WithoutCancel(ctx)
-	// A journal that outlives the process takes u here, before the first write.
+	s.append(ctx, u)
+	if u.consent {
+		s.keeper.drop(u.key.UID)
+	}
 	stored, err := s.settle(ctx, u)
 	if err == nil || final(err) {
 		crashpoint.Reach(crashpoint.Saved, u.key.UID)
+		s.trim(u)
 		return stored, err
 	}
 	if kept := s.keep(ctx, u); kept != u {
+		s.trim(u)
 		return kept.record.clone(), ErrConflict
 	}
 	crashpoint.Reach(crashpoint.Kept, u.key.UID)
@@ -167,7 +182,7 @@ func (s *Store) settle(ctx context.Context, u *unsaved) (*Record, error) {
 		case errors.Is(err, ErrNotFound):
 			next.origin.version = ""
 			continue
-		case errors.Is(err, seal.ErrUnsealable) && u.consent:
+		case errors.Is(err, seal.ErrUnsealable) && (u.consent || s.unreadable(u)):
 			next.origin.version = theirs.origin.version
 			continue
 		case err != nil:
@@ -182,6 +197,15 @@ func (s *Store) settle(ctx context.Context, u *unsaved) (*Record, error) {
 		next.origin.version = theirs.origin.version
 	}
 	return nil, errContended
+}
+
+// unreadable says that the stored record has not opened for so long that ours, which does, takes its place.
+func (s *Store) unreadable(u *unsaved) bool {
+	now := s.Clock.Now()
+	if u.unreadable.IsZero() {
+		u.unreadable = now
+	}
+	return now.Sub(u.unreadable) >= unreadableFor
 }
 
 // unlessForgotten takes back what was created while the connection was being deleted.

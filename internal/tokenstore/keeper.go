@@ -20,7 +20,11 @@ type unsaved struct {
 	key     Key
 	record  *Record
 	consent bool
-	stop    context.CancelFunc
+	// file is its name in the journal, empty where it is not there.
+	file string
+	// unreadable is since when the stored record was seen that does not open; zero while it was not.
+	unreadable time.Time
+	stop       context.CancelFunc
 }
 
 // keeper knows what this process must not end without: attempts and writes under way, and records that

@@ -58,8 +58,10 @@ func (s *Store) keep(ctx context.Context, u *unsaved) *unsaved {
 // retry ends when the record is stored, superseded, or dropped.
 func (s *Store) retry(ctx context.Context, u *unsaved) {
 	defer s.keeper.release(u)
+	defer s.trim(u)
 	logger := log.FromContext(ctx).WithValues("connection", u.key.Namespace+"/"+u.key.Name)
 	try := func() (*Record, error) {
+		s.append(ctx, u) // again, where there was no room
 		stored, err := s.settle(ctx, u)
 		if final(err) {
 			return nil, backoff.Permanent(err)

@@ -73,6 +73,20 @@ type wireIntent struct {
 	RefreshTokenHash string    `json:"hash,omitzero"`
 }
 
+func toWire(i *Intent) *wireIntent {
+	if i == nil {
+		return nil
+	}
+	return &wireIntent{i.Attempt, i.Holder, i.Deadline.UTC(), i.RefreshTokenHash}
+}
+
+func (w *wireIntent) intent() *Intent {
+	if w == nil {
+		return nil
+	}
+	return &Intent{w.Attempt, w.Holder, w.Deadline, w.RefreshTokenHash}
+}
+
 type wireFailure struct {
 	Count      int32      `json:"n"`
 	Kind       oauth.Kind `json:"kind"`
@@ -130,9 +144,7 @@ func encode(r *Record) ([]byte, error) {
 		IDTokenCause:    r.IDTokenCause,
 		Introspected:    r.Introspected,
 		Spec:            r.Spec,
-	}
-	if i := r.Intent; i != nil {
-		w.Intent = &wireIntent{i.Attempt, i.Holder, i.Deadline.UTC(), i.RefreshTokenHash}
+		Intent:          toWire(r.Intent),
 	}
 	if f := r.Failure; f != nil {
 		w.Failure = &wireFailure{
@@ -183,9 +195,7 @@ func decode(encoded []byte) (*Record, error) {
 		IDTokenCause:    w.IDTokenCause,
 		Introspected:    w.Introspected,
 		Spec:            w.Spec,
-	}
-	if i := w.Intent; i != nil {
-		r.Intent = &Intent{i.Attempt, i.Holder, i.Deadline, i.RefreshTokenHash}
+		Intent:          w.Intent.intent(),
 	}
 	if f := w.Failure; f != nil {
 		r.Failure = &Failure{
