@@ -37,9 +37,6 @@ const (
 	PurposeRecord Purpose = "record"
 	// PurposeJournal is for records on local disk that the API server has not taken yet.
 	PurposeJournal Purpose = "journal"
-	// PurposeJournal is for records on the local disk that are not saved yet; they name their connection
-	// themselves.
-	PurposeJournal Purpose = "journal"
 	// PurposeFlow is for the cookie that carries one authorization flow.
 	PurposeFlow Purpose = "flow"
 	// PurposeBrowser is for the cookie that tells one browser from all others; the subject is the
