@@ -122,8 +122,11 @@ func (r *Resolver) referenced(ctx context.Context, conn *v1alpha1.OAuthConnectio
 		if err := r.get(ctx, types.NamespacedName{Name: ref.Name}, p, kindClusterProvider); err != nil {
 			return nil, err
 		}
-		if err := r.selected(ctx, p, conn.Namespace); err != nil {
-			return nil, err
+		// One that is being deleted only gives back what it got while it was selected.
+		if conn.DeletionTimestamp.IsZero() {
+			if err := r.selected(ctx, p, conn.Namespace); err != nil {
+				return nil, err
+			}
 		}
 		return r.objectSource(p, origin{object: kindClusterProvider + " " + ref.Name, field: "spec."})
 	}
