@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -127,10 +128,10 @@ func lifeUnknown(r *tokenstore.Record, now time.Time) bool {
 	return !r.Introspected && r.Token.Expiry.IsZero() && !r.Token.AccessToken.IsZero() && now.Sub(r.Token.Obtained) < introspectFor
 }
 
-// amend stores what was learnt, if anything was.
+// amend stores what was learnt, if anything was, and what the connection says now.
 func (p *pass) amend(ctx context.Context, next *tokenstore.Record) error {
 	r := p.record
-	if next.Account == r.Account && next.IDTokenCause == r.IDTokenCause && next.Introspected == r.Introspected &&
+	if next.Spec = provider.Keep(p.conn); bytes.Equal(next.Spec, r.Spec) && next.Account == r.Account && next.IDTokenCause == r.IDTokenCause && next.Introspected == r.Introspected &&
 		maps.Equal(next.Metadata, r.Metadata) && slices.Equal(next.Issues, r.Issues) {
 		return nil
 	}

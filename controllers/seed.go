@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/provider"
 )
 
 // plant starts the grant from spec.seed where nothing is held, or only what is over. It returns what is
@@ -31,7 +32,7 @@ func (p *pass) plant(ctx context.Context, missing *stop) *stop {
 	}
 	fresh := p.record.Anew()
 	fresh.Fingerprint, fresh.Grant, fresh.RequestedScopes = p.client.Fingerprint, string(p.conn.Spec.Grant), p.client.Scopes
-	fresh.Token.RefreshToken, fresh.Seed, fresh.AuthorizedAt = seed, seed.Hash(), p.now
+	fresh.Token.RefreshToken, fresh.Seed, fresh.AuthorizedAt, fresh.Spec = seed, seed.Hash(), p.now, provider.Keep(p.conn)
 	p.record = fresh
 	return nil
 }

@@ -47,6 +47,7 @@ func (r *records) consent(ctx context.Context, conn *v1alpha1.OAuthConnection, p
 	_, err = r.store.Replace(ctx, keyOf(conn), &tokenstore.Record{
 		Fingerprint: p.Fingerprint, Grant: string(conn.Spec.Grant), Token: *token, RequestedScopes: p.Scopes,
 		AuthorizedAt: token.Obtained, Authorization: uuid.NewUUID(), Account: "octocat@example.com",
+		Spec: provider.Keep(conn),
 	})
 	return err
 }

@@ -74,6 +74,7 @@ func (a *Attempts) accept(ctx context.Context, g *grant) *Result {
 		Authorization:   g.attempt,
 		Metadata:        metadata,
 		Issues:          slices.Concat(g.token.Issues, issues),
+		Spec:            provider.Keep(g.target.Connection),
 	}
 	if doubted {
 		record.IDTokenCause = otherClient

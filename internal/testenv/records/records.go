@@ -45,6 +45,7 @@ func (r *Records) Consent(ctx context.Context, conn *v1alpha1.OAuthConnection, p
 	_, err := r.store.Replace(ctx, Key(conn), &tokenstore.Record{
 		Fingerprint: p.Fingerprint, Grant: string(conn.Spec.Grant), Token: *token, RequestedScopes: p.Scopes,
 		AuthorizedAt: time.Now(), Authorization: uuid.NewUUID(), Account: "octocat@example.com",
+		Spec: provider.Keep(conn),
 	})
 	return err
 }
