@@ -101,8 +101,9 @@ func (s *Store) append(ctx context.Context, u *unsaved) {
 	if err != nil {
 		return
 	}
-	u.file = s.Journal.Put(ctx, string(u.key.UID), sealed)
-	crashpoint.Reach(crashpoint.Journalled, u.key.UID)
+	if u.file = s.Journal.Put(ctx, string(u.key.UID), sealed); u.file != "" {
+		crashpoint.Reach(crashpoint.Journalled, u.key.UID)
+	}
 }
 
 // trim removes a record that needs no saving any more from the journal.

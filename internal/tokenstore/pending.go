@@ -11,6 +11,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 )
 
 // Pending says whether a record of this connection is held in memory only.
@@ -77,6 +79,7 @@ func (s *Store) retry(ctx context.Context, u *unsaved) {
 		logger.Info("an unsaved record is not needed any more", "cause", err.Error())
 		return
 	}
+	crashpoint.Reach(crashpoint.Saved, u.key.UID)
 	logger.Info("a held record is saved")
 }
 
