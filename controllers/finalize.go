@@ -15,6 +15,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/seal"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
@@ -31,7 +32,9 @@ func (p *pass) finalize(ctx context.Context) error {
 	if err != nil && !unreadable(err) {
 		return err
 	}
-	p.record = record
+	if p.record = record; errors.Is(err, seal.ErrUnsealable) {
+		p.record.Ended = endedUnreadable
+	}
 	if p.conn.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan {
 		err = p.Publisher.Release(ctx, p.conn)
 	} else {
@@ -74,38 +77,38 @@ func (p *pass) disconnectIfRequested(ctx context.Context) error {
 	return nil
 }
 
-// giveUp revokes the grant, best effort, and removes the target Secret.
+// giveUp removes the target Secret and revokes the grant, best effort. The target comes first: as long as
+// it cannot be removed this is tried again, and the provider is asked once. A target holds no revoked token.
 func (p *pass) giveUp(ctx context.Context) error {
+	if err := p.Publisher.Withdraw(ctx, p.conn); err != nil {
+		return err
+	}
 	if p.record != nil {
 		p.revoke(ctx)
 	}
-	return p.Publisher.Withdraw(ctx, p.conn)
+	return nil
 }
 
-// revoke asks the provider once to end the grant (RFC 7009). The refresh token comes first: with it
-// most providers end the access tokens as well.
+// errNothingHeld and errOtherClient say why nobody was asked to end a grant.
+var (
+	errNothingHeld = errors.New("no token is held")
+	errOtherClient = errors.New("issuer, endpoints or client changed since consent")
+)
+
+// revoke asks the provider to end the grant and tells what came of it.
 func (p *pass) revoke(ctx context.Context) {
-	held := &p.record.Token
-	if held.RefreshToken.IsZero() && held.AccessToken.IsZero() {
-		return
-	}
-	resolved, err := p.Resolver.Connection(ctx, p.conn)
-	if err == nil && resolved.Fingerprint != p.record.Fingerprint {
+	if p.record.Ended == endedUnreadable {
 		p.event(corev1.EventTypeWarning, "RevocationSkipped", "Revoke",
-			"issuer, endpoints or client changed since consent: the grant is not sent there; end it at the provider by hand")
+			"the stored grant cannot be opened with the keys in the operator's keyset; end it at the provider by hand")
 		return
 	}
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, revocationTimeout)
-		defer cancel()
-		var client *oauth.Client
-		if client, err = resolved.For(p.record.Metadata); err == nil {
-			err = client.Revoke(ctx, held)
-		}
-	}
+	err := revoke(ctx, p.record, func(ctx context.Context) (*provider.Resolved, error) { return p.Resolver.Connection(ctx, p.conn) })
 	switch {
 	case err == nil:
 		p.event(corev1.EventTypeNormal, "Revoked", "Revoke", "the provider ended the grant")
+	case errors.Is(err, errNothingHeld):
+	case errors.Is(err, errOtherClient):
+		p.event(corev1.EventTypeWarning, "RevocationSkipped", "Revoke", err.Error()+": the grant is not sent there; end it at the provider by hand")
 	case errors.Is(err, oauth.ErrRevocationUnsupported):
 		p.event(corev1.EventTypeNormal, "RevocationUnsupported", "Revoke",
 			"the provider has no revocation endpoint: end the grant at the provider by hand")
@@ -114,4 +117,27 @@ func (p *pass) revoke(ctx context.Context) {
 		p.event(corev1.EventTypeWarning, "RevocationFailed", "Revoke",
 			"the provider did not end the grant; end it at the provider by hand")
 	}
+}
+
+// revoke asks the provider once to end the grant of a record (RFC 7009), where the client that resolve
+// finds is the one that got it.
+func revoke(ctx context.Context, record *tokenstore.Record, resolve func(context.Context) (*provider.Resolved, error)) error {
+	held := &record.Token
+	if held.RefreshToken.IsZero() && held.AccessToken.IsZero() {
+		return errNothingHeld
+	}
+	resolved, err := resolve(ctx)
+	if err != nil {
+		return err
+	}
+	if resolved.Fingerprint != record.Fingerprint {
+		return errOtherClient
+	}
+	client, err := resolved.For(record.Metadata)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, revocationTimeout)
+	defer cancel()
+	return client.Revoke(ctx, held)
 }
