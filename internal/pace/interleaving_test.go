@@ -16,8 +16,9 @@ import (
 )
 
 // crossroads is a controller in small: a work queue, workers, and connections that each need some tokens.
-// Nothing but what pace wakes is ever added to the queue, so a lost wake-up leaves somebody without.
+// Who waits is added to the queue by nothing but pace, so a lost wake-up leaves somebody without.
 type crossroads struct {
+	*testing.T
 	turns *Turns
 	lanes *Lanes
 	queue workqueue.TypedInterface[Key]
@@ -30,12 +31,14 @@ type crossroads struct {
 }
 
 // Every kind of ending at random moments, over and over: in the end everybody has what it needs and
-// nothing is kept. A lost wake-up ends the test at once: in its bubble all goroutines sleep for ever.
+// nothing is kept. After each step all who may go have to be called, and something has to be under way,
+// or a timer set, that will call the others.
 func TestNobodyWhoWaitsIsForgotten(t *testing.T) {
-	const workers, namespaces, perNamespace, tokens = 12, 9, 40, 4
-	for seed := range uint64(40) {
+	const workers, namespaces, perNamespace, tokens = 8, 6, 12, 3
+	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &crossroads{
+				T:     t,
 				queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[Key]{}),
 				left:  map[Key]int{}, gone: map[Key]bool{}, done: make(chan struct{}),
 			}
@@ -84,6 +87,7 @@ func (c *crossroads) work(random *rand.Rand) {
 
 // pass is what the reconciler does.
 func (c *crossroads) pass(k Key, random *rand.Rand) {
+	defer c.check()
 	if c.isGone(k) {
 		c.turns.Forget(k)
 		c.lanes.Forget(k)
@@ -92,8 +96,11 @@ func (c *crossroads) pass(k Key, random *rand.Rand) {
 	if !c.turns.Take(k, time.Now().Add(time.Duration(random.IntN(1000))*time.Second)) {
 		return
 	}
+	defer c.check()
 	defer c.turns.Give(k)
+	defer c.check()
 	defer c.lanes.Leave(k)
+	c.check()
 	time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 	if random.IntN(20) == 0 {
 		c.queue.Add(k) // an error of the API server: again, and the lane is not asked
@@ -101,6 +108,7 @@ func (c *crossroads) pass(k Key, random *rand.Rand) {
 	}
 	route := Route{Endpoint: fmt.Sprint("https://", random.IntN(2)), Client: fmt.Sprint(random.IntN(3))}
 	permit, _ := c.lanes.Ask(k, route, time.Now().Add(time.Duration(random.IntN(1000))*time.Second))
+	c.check()
 	if permit == nil {
 		if random.IntN(10) == 0 {
 			c.queue.Add(k) // a change of the object wakes it, too
@@ -112,6 +120,7 @@ func (c *crossroads) pass(k Key, random *rand.Rand) {
 		{Verdict: Failed}, {Verdict: Failed}, {Verdict: Failed, RetryAfter: time.Second}, {Verdict: Throttled}, {Verdict: Throttled, RetryAfter: 2 * time.Second}}
 	outcome := outcomes[random.IntN(len(outcomes))]
 	permit.End(outcome)
+	c.check()
 	if !c.got(k, outcome.Verdict == Succeeded) {
 		c.queue.Add(k)
 	}
@@ -167,5 +176,46 @@ func (c *crossroads) finishIfEmpty() {
 		default:
 			close(c.done)
 		}
+	}
+}
+
+// check fails where somebody who may go was not called, or where nothing will call somebody who waits.
+func (c *crossroads) check() {
+	c.turns.mu.Lock()
+	for namespace, m := range c.turns.share.members {
+		if free := c.turns.share.places - c.turns.share.taken; len(m.line) > 0 && m.taken < free {
+			c.Errorf("%s holds %d turns, %d are free, and %d wait", namespace, m.taken, free, len(m.line))
+		}
+	}
+	c.turns.mu.Unlock()
+	c.lanes.mu.Lock()
+	defer c.lanes.mu.Unlock()
+	for _, l := range c.lanes.lanes {
+		if l.share.waiting > 0 {
+			c.checkLane(l, time.Now())
+		}
+	}
+}
+
+func (c *crossroads) checkLane(l *lane, now time.Time) {
+	const tick = time.Millisecond // the least time of a timer
+	at, soon := l.opensAt(now), !l.fires.Before(now) && !l.fires.After(now.Add(tick))
+	if !now.Before(at) {
+		for namespace, m := range l.share.members {
+			if len(m.line) > 0 && m.taken < l.share.places-l.share.taken && l.endpoint.passes(namespace, now) && !soon {
+				c.Errorf("%s may go in %v and was not called", namespace, l.route)
+			}
+		}
+		at = l.probedAt(now)
+	}
+	if !at.IsZero() && (l.fires.Before(now) || l.fires.After(at.Add(tick))) {
+		c.Errorf("%v opens at %s, and nobody looks before %s", l.route, at, l.fires)
+	}
+	under := 0
+	for other := range l.endpoint.lanes {
+		under += other.share.taken
+	}
+	if at.IsZero() && under == 0 && !soon {
+		c.Errorf("%d wait in %v for nothing", l.share.waiting, l.route)
 	}
 }

@@ -291,14 +291,15 @@ func (s *Lanes) call(l *lane, now time.Time, asking Key) {
 
 // lookAgain calls at a moment; where that is zero, something that is under way ends.
 func (s *Lanes) lookAgain(l *lane, at, now time.Time) {
-	if at.IsZero() || !l.fires.IsZero() && l.fires.After(now) && !at.Before(l.fires) {
+	if at.IsZero() || l.fires.After(now) && !at.Before(l.fires) {
 		return
 	}
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	l.fires = at
-	l.timer = time.AfterFunc(max(at.Sub(now), time.Millisecond), func() {
+	wait := max(at.Sub(now), time.Millisecond)
+	l.fires = now.Add(wait)
+	l.timer = time.AfterFunc(wait, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		l.fires = time.Time{}
