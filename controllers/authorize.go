@@ -78,8 +78,7 @@ func (p *pass) grantMissing() *stop {
 	case r.Fingerprint != p.client.Fingerprint:
 		return p.reauthorize("issuer, endpoints or client changed since a person consented, and the old grant is not sent anywhere new")
 	case r.Ended != "":
-		code := cmp.Or(r.EndedCode, "invalid_grant")
-		return p.reauthorize(p.inWords("the provider ended the grant ("+code+")", r.EndedCode, ": it was revoked, replaced or has expired"))
+		return p.reauthorize(p.endedWords(cmp.Or(r.EndedCode, "invalid_grant")))
 	case p.otherAccount() && r.Account == "":
 		halt := p.reauthorize(fmt.Sprintf("the provider did not say whose the grant is, and spec.expectedAccount is %q: the provider's account expression says where its answers have it", p.conn.Spec.ExpectedAccount))
 		halt.Retry = unknownRetry

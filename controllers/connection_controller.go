@@ -37,6 +37,8 @@ type ConnectionReconciler struct {
 	Starts Starts
 	// Concurrency is how many connections are worked on at the same time.
 	Concurrency int
+
+	sightings sightings
 }
 
 // Reconcile walks the steps for one connection and writes its status once.
@@ -84,6 +86,10 @@ func (p *pass) load(ctx context.Context) error {
 		return err
 	default:
 		p.record = record
+		p.suspect()
+		if err := p.noticeRestored(ctx); err != nil {
+			return err
+		}
 	}
 	return p.disconnectIfRequested(ctx)
 }

@@ -50,6 +50,9 @@ func walkAt(obtained time.Time, change func(*pass)) *pass {
 	if change != nil {
 		change(p)
 	}
+	if p.record != nil {
+		p.record.Spec = provider.Keep(p.conn)
+	}
 	p.refreshAt = dueAt(p.record, p.schedule())
 	return p
 }
@@ -121,6 +124,24 @@ func TestATokenIsRenewedExactlyWhenItHasTo(t *testing.T) {
 			p.record.Failure = failed(oauth.Transient, time.Second)
 			p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"}
 		}},
+		"told to wait, asked for": {age: 55 * time.Minute, want: false, change: func(p *pass) {
+			p.record.Failure = failed(oauth.Throttled, time.Minute)
+			p.record.Failure.NotBefore = noon.Add(time.Minute)
+			p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"}
+		}},
+		"told to wait, the spec changed": {age: 55 * time.Minute, want: false, change: func(p *pass) {
+			p.record.Failure = failed(oauth.Throttled, time.Minute)
+			p.record.Failure.NotBefore, p.conn.Generation = noon.Add(time.Minute), 2
+		}},
+		"told to wait, and it is over": {age: 55 * time.Minute, want: true, change: func(p *pass) {
+			p.record.Failure = failed(oauth.Throttled, -time.Second)
+			p.record.Failure.NotBefore = noon
+		}},
+		"an attempt that nobody ended": {age: time.Minute, want: true, change: func(p *pass) {
+			p.record.Intent = &tokenstore.Intent{Holder: "another", Deadline: noon}
+		}},
+		"back from a backup, may be spent":    {age: time.Minute, want: false, change: func(p *pass) { p.record.Doubt = restored() }},
+		"back from a backup, cannot be spent": {age: time.Minute, want: true, change: func(p *pass) { p.record.Doubt, p.client.Rotation = restored(), oauth.Static }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := walkAt(noon.Add(-c.age), c.change).mustRenew(); got != c.want {
@@ -185,6 +206,9 @@ func TestReadyStaysTrueThroughAPassingFailureUntilTheTokenExpires(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			p := walkAt(noon.Add(-c.age), nil)
 			p.record.Failure = failed(c.kind, time.Second)
+			if c.kind == oauth.Ambiguous {
+				p.record.Doubt = &tokenstore.Doubt{Since: noon.Add(-time.Minute), Cause: tokenstore.DoubtUnanswered}
+			}
 			meta.SetStatusCondition(&p.conn.Status.Conditions, metav1.Condition{Type: v1alpha1.SecretPublishedCondition, Status: metav1.ConditionTrue})
 			p.settleStep(v1alpha1.TokenFreshCondition, p.notDue())
 			if err := p.summarize(t.Context()); err != nil {

@@ -37,6 +37,9 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 	if last := p.record.Failure; last != nil {
 		f.Count, f.Since = last.Count+1, last.Since
 	}
+	if cause.RetryAfter > 0 {
+		f.NotBefore = now.Add(cause.RetryAfter)
+	}
 	backoff := oauth.Backoff(int(f.Count), string(p.conn.UID))
 	switch cause.Kind {
 	case oauth.Misconfigured:
@@ -70,6 +73,9 @@ func (p *pass) failureStop() error {
 	}
 	who := "the token endpoint of " + p.client.DisplayName
 	again := "; it is asked again at " + clockTime(f.RetryAt)
+	if heldBack(f) && p.atRisk() {
+		return p.heldBackStop(halt)
+	}
 	switch f.Kind {
 	case oauth.ClientRejected:
 		halt.Stalled, halt.Reason, halt.Message = true, v1alpha1.ReasonClientRejected, p.clientRejectedMessage(f.Code)
@@ -89,17 +95,12 @@ func (p *pass) failureStop() error {
 		halt.Message = p.inWords(fmt.Sprintf("%s asked to wait (%s)", who, answer(f)), f.Code, "") + again
 	case oauth.Ambiguous:
 		halt.Reason = v1alpha1.ReasonRefreshFailed
-		halt.Message = fmt.Sprintf("%s gave no usable answer (%s)", who, answer(f)) + again
-		if !p.mayRepeat() && renewable(p.record) {
-			halt.Reason = v1alpha1.ReasonAtRisk
-			halt.Message += "; if the refresh token was spent, a person has to connect again"
-		}
-		halt.Message += p.misfit()
+		halt.Message = fmt.Sprintf("%s gave no usable answer (%s)", who, answer(f)) + again + p.misfit()
 	default:
 		halt.Reason = v1alpha1.ReasonRefreshFailed
 		halt.Message = p.inWords(fmt.Sprintf("%s could not be used (%s)", who, answer(f)), f.Code, "") + again + p.misfit()
 	}
-	return halt
+	return p.withDoubt(halt)
 }
 
 // misfit names the expressions that could not read the answer.

@@ -47,6 +47,7 @@ func (p *pass) finalize(ctx context.Context) error {
 		return err
 	}
 	p.Publisher.Forget(p.conn.UID)
+	p.sightings.forget(p.conn.UID)
 
 	before := p.conn.DeepCopy()
 	controllerutil.RemoveFinalizer(p.conn, v1alpha1.Finalizer)

@@ -20,6 +20,7 @@ import (
 type Metrics struct {
 	refreshes *prometheus.CounterVec
 	duration  prometheus.Histogram
+	restored  prometheus.Counter
 }
 
 // NewMetrics registers the reconcilers' metrics. The expiry and readiness of each connection are
@@ -37,12 +38,16 @@ func NewMetrics(registry prometheus.Registerer, connections client.Reader, unsav
 			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}),
 	}
+	m.restored = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "oauth_operator_restored_records_total",
+		Help: "Stored grants that turned out to be older than what was known of them: somebody restored a backup.",
+	})
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "oauth_operator_unsaved_tokens",
 		Help: "Tokens held in memory until the API server takes them. Do not kill the operator while it is above zero.",
 	}, func() float64 { return float64(unsaved()) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.refreshes, m.duration, waiting, &connectionCollector{connections: connections}} {
+	for _, c := range []prometheus.Collector{m.refreshes, m.duration, m.restored, waiting, &connectionCollector{connections: connections}} {
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -22,7 +22,15 @@ func (p *pass) publish(ctx context.Context) error {
 	if !p.publishable() {
 		return nil
 	}
-	err := p.Publisher.Publish(ctx, p.conn, publish.Values{
+	newer, err := p.targetIsNewer(ctx)
+	if err != nil {
+		return err
+	}
+	if newer {
+		return p.done(v1alpha1.SecretPublishedCondition, v1alpha1.ReasonPublished,
+			"Secret "+p.conn.TargetName()+" is left as it is: the stored token is older and came back from a backup")
+	}
+	err = p.Publisher.Publish(ctx, p.conn, publish.Values{
 		AccessToken:         p.record.Token.AccessToken,
 		PreviousAccessToken: p.record.Previous,
 		TokenType:           p.record.Token.TokenType,

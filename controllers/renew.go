@@ -16,11 +16,12 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
 const (
-	// inFlightRetry is how soon to look again when another replica holds the intent.
+	// inFlightRetry is how soon to look again where it is not known how long that is needed.
 	inFlightRetry = 5 * time.Second
 	// unsavedRetry is how soon to look whether the token store's keeper got its record saved.
 	unsavedRetry = 2 * time.Second
@@ -63,6 +64,7 @@ func (p *pass) startRecord() {
 		fresh.Refreshes = p.record.Refreshes
 	}
 	fresh.Fingerprint, fresh.Grant, fresh.RequestedScopes = p.client.Fingerprint, string(p.conn.Spec.Grant), p.client.Scopes
+	fresh.Spec = provider.Keep(p.conn)
 	p.record = fresh
 }
 
@@ -84,12 +86,16 @@ func (p *pass) mustRenew() bool {
 		return true
 	case !p.actsForItself() && !renewable(r):
 		return false
-	case p.refreshRequested():
-		return true
+	case p.toldToWait():
+		return false
+	case r.Intent != nil, p.refreshRequested():
+		return true // an attempt that nobody ended is decided, whatever else is to be done
 	case p.backingOff():
 		return false
 	case r.Failure != nil, r.Token.AccessToken.IsZero():
 		return true
+	case r.Doubt != nil && !p.atRisk():
+		return true // a backup came back, and there is nothing to fear from finding out
 	case p.actsForItself() && !slices.Equal(p.client.Scopes, r.RequestedScopes):
 		return true
 	default:
@@ -105,6 +111,12 @@ func (p *pass) backingOff() bool {
 		return false
 	}
 	return f.RetryAt.IsZero() || p.now.Before(f.RetryAt)
+}
+
+// toldToWait says whether the provider asked to be left alone for now (Retry-After). That ends neither by a
+// change nor by a person's request.
+func (p *pass) toldToWait() bool {
+	return p.record.Failure != nil && p.now.Before(p.record.Failure.NotBefore)
 }
 
 // refreshRequested says whether somebody asked for a renewal that was not acted on. The record knows
@@ -131,9 +143,12 @@ func (p *pass) notDue() error {
 	}
 	p.wake(p.refreshAt)
 	if expired(p.record, p.now) {
-		return &stop{Reason: v1alpha1.ReasonTokenExpired, Message: "the access token expired", Stalled: p.refreshAt.IsZero()}
+		return &stop{Reason: v1alpha1.ReasonTokenExpired, Message: p.expiredMessage(), Stalled: p.refreshAt.IsZero()}
 	}
 	p.wake(p.record.Token.Expiry)
+	if p.atRisk() {
+		return p.riskAhead()
+	}
 	if issues := p.record.Issues; len(issues) > 0 {
 		return p.done(v1alpha1.TokenFreshCondition, v1alpha1.ReasonResponseInvalid,
 			"a token is held, and "+connect.Misfit(issues)+", then "+p.refreshCommand())
@@ -143,6 +158,8 @@ func (p *pass) notDue() error {
 
 func (p *pass) freshMessage() string {
 	switch t := p.record.Token; {
+	case oauth.ShortLived(&t) && !p.refreshAt.IsZero():
+		return p.shortLivedMessage()
 	case t.Expiry.IsZero() && !p.refreshAt.IsZero():
 		return "the provider tells no expiry: the access token is renewed so that its refresh token stays alive"
 	case t.Expiry.IsZero():
@@ -152,6 +169,20 @@ func (p *pass) freshMessage() string {
 	default:
 		return "the access token is valid and renewed before it expires"
 	}
+}
+
+func (p *pass) expiredMessage() string {
+	if oauth.ShortLived(&p.record.Token) && !p.refreshAt.IsZero() {
+		return p.shortLivedMessage()
+	}
+	return "the access token expired"
+}
+
+// shortLivedMessage reads the same while the token is valid and after.
+func (p *pass) shortLivedMessage() string {
+	t := &p.record.Token
+	return fmt.Sprintf("%s gives access tokens that live for %s, too short to be kept valid: one is asked for every %s; let them live for a minute at least, at the provider, then %s",
+		p.client.DisplayName, t.Expiry.Sub(t.Obtained), oauth.RestlessInterval, p.refreshCommand())
 }
 
 // obtain makes one token request between an intent and a save (design section 6).
@@ -165,20 +196,18 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	}
 	held := p.record.Token
 	crashpoint.Reach(crashpoint.Decided, p.conn.UID)
-	begun, err := p.Store.Begin(ctx, p.key, p.record)
-	switch {
-	case errors.Is(err, tokenstore.ErrInFlight):
-		return &stop{Reason: v1alpha1.ReasonProgressing, Retry: inFlightRetry, Message: "another replica renews the token now"}
-	case errors.Is(err, tokenstore.ErrUnsaved):
-		return unsaved()
-	case err != nil:
+	if err := p.begin(ctx); err != nil {
 		return err
 	}
-	p.record = begun
+	defer p.Store.Abandon(p.key) // a panic must not keep the process from ending
+	insisted := heldBack(p.record.Failure) && p.refreshRequested()
 	if p.refreshRequested() {
 		p.record.Request = requestHash(p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation])
 	}
 	p.acknowledgeRefresh()
+	if err := p.weigh(ctx, client, insisted); err != nil {
+		return err
+	}
 
 	started := p.Clock.Now()
 	crashpoint.Reach(crashpoint.RequestBefore, p.conn.UID)
@@ -192,11 +221,26 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	return p.keep(ctx, held, token)
 }
 
+// begin announces the request.
+func (p *pass) begin(ctx context.Context) error {
+	begun, err := p.Store.Begin(ctx, p.key, p.record)
+	switch {
+	case errors.Is(err, tokenstore.ErrInFlight):
+		return p.inFlight()
+	case errors.Is(err, tokenstore.ErrUnsaved):
+		return unsaved()
+	case err != nil:
+		return err
+	}
+	p.record = begun
+	return nil
+}
+
 // keep saves the new token before anything else looks at it.
 func (p *pass) keep(ctx context.Context, held oauth.Token, token *oauth.Token) error {
 	next := *p.record
 	next.Token, next.Previous, next.Failure, next.Ended, next.EndedCode = *token, held.AccessToken, nil, "", ""
-	next.Issues, next.Introspected = token.Issues, false
+	next.Issues, next.Introspected, next.Doubt = token.Issues, false, nil
 	if !held.AccessToken.IsZero() {
 		next.Refreshes++
 	}
@@ -227,6 +271,7 @@ func (p *pass) refused(ctx context.Context, rescued *oauth.Token, cause error) e
 	if rescued != nil {
 		return p.rescue(ctx, rescued, failure)
 	}
+	p.doubtAnswer(failure.Kind)
 	p.record.Issues = failure.Issues
 	saved, err := p.Store.Fail(ctx, p.key, p.record, p.nextTry(failure))
 	if err != nil {
@@ -240,7 +285,7 @@ func (p *pass) refused(ctx context.Context, rescued *oauth.Token, cause error) e
 func (p *pass) rescue(ctx context.Context, token *oauth.Token, failure *oauth.Error) error {
 	failure.Kind = oauth.Unexpected
 	next, again := *p.record, p.nextTry(failure)
-	next.Token, next.Failure, next.Issues = *token, &again, failure.Issues
+	next.Token, next.Failure, next.Issues, next.Doubt = *token, &again, failure.Issues, nil
 	if err := p.save(ctx, &next); err != nil {
 		return err
 	}
@@ -269,6 +314,7 @@ func (p *pass) save(ctx context.Context, next *tokenstore.Record) error {
 		return err
 	}
 	p.record = saved
+	p.sightings.note(p.conn.UID, saved)
 	return nil
 }
 

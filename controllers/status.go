@@ -61,7 +61,11 @@ func (p *pass) describeRecord() {
 	}
 	if p.stopped() != nil && !p.asked(v1alpha1.TokenFreshCondition) {
 		// An old True would hide that the token runs out.
-		p.setCondition(v1alpha1.TokenFreshCondition, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "an earlier step has to be satisfied first")
+		reason, message := v1alpha1.ReasonProgressing, "an earlier step has to be satisfied first"
+		if r.Ended == "" && p.atRisk() {
+			reason, message = v1alpha1.ReasonAtRisk, p.feared()+"; before it can be tried, "+message
+		}
+		p.setCondition(v1alpha1.TokenFreshCondition, metav1.ConditionUnknown, reason, message)
 	}
 	if !r.Token.AccessToken.IsZero() {
 		status.Binding = &v1alpha1.Binding{Name: p.conn.TargetName()}

@@ -104,8 +104,8 @@ const (
 	ReasonClientRejected = "ClientRejected"
 	// ReasonRequestRejected means that the provider refused scopes or parameters.
 	ReasonRequestRejected = "RequestRejected"
-	// ReasonAtRisk means that a refresh token was sent and no usable answer came: whether it was
-	// spent is not known.
+	// ReasonAtRisk means that the refresh token may be spent without its successor being held: no usable
+	// answer came, the operator was killed between an answer and its record, or a backup was restored.
 	ReasonAtRisk = "AtRisk"
 	// ReasonResponseInvalid means that the token is valid, and that an expression of the provider's
 	// tokenResponse or metadata gave something else than it should.
