@@ -45,6 +45,7 @@ type doubtful struct {
 	events  *events.FakeRecorder
 	elapsed *clocktesting.FakePassiveClock
 	api     client.Client
+	metrics *prometheus.Registry
 }
 
 func newDoubtful(t *testing.T, change func(*pass)) *doubtful {
@@ -53,7 +54,7 @@ func newDoubtful(t *testing.T, change func(*pass)) *doubtful {
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	d := &doubtful{t: t, answers: map[string]string{}, events: events.NewFakeRecorder(20), elapsed: clocktesting.NewFakePassiveClock(noon)}
+	d := &doubtful{t: t, metrics: prometheus.NewRegistry(), answers: map[string]string{}, events: events.NewFakeRecorder(20), elapsed: clocktesting.NewFakePassiveClock(noon)}
 	d.pass = walkAt(noon.Add(-50*time.Minute), func(p *pass) {
 		p.conn.UID = "uid"
 		p.Starts.Modes.Pairing = true
@@ -66,7 +67,7 @@ func newDoubtful(t *testing.T, change func(*pass)) *doubtful {
 	})
 	d.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(d.conn).Build()
 	keyring, err := seal.Open(t.Context(), seal.SecretSource(d.api, types.NamespacedName{Namespace: "operator", Name: "keyset"}, nil))
-	metrics, metricsErr := NewMetrics(prometheus.NewRegistry(), d.api, func() int { return 0 })
+	metrics, metricsErr := NewMetrics(d.metrics, d.api, func() int { return 0 })
 	if err := errors.Join(err, metricsErr); err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +175,21 @@ func (d *doubtful) announced(reason string) (n int) {
 			return n
 		}
 	}
+}
+
+// counted is the value of a counter without labels.
+func (d *doubtful) counted(name string) float64 {
+	d.t.Helper()
+	families, err := d.metrics.Gather()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return 0
 }
 
 func restored() *tokenstore.Doubt {
