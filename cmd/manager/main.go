@@ -9,9 +9,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
@@ -33,7 +36,9 @@ func command(args []string) error {
 	case err != nil:
 		return err
 	}
-	ctx := ctrl.SetupSignalHandler()
+	// However often the end is asked for, tokens that are not saved yet are waited for.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
 	logger := o.logger()
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger) // client-go's own lines

@@ -49,6 +49,7 @@ type options struct {
 	concurrency     int
 	leaderElect     bool
 	shutdown        time.Duration
+	journalDir      string
 
 	callbackAddr, callbackCertDir string
 	metricsAddr, probeAddr        string
@@ -95,6 +96,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.concurrency, "concurrency", 16, "How many connections are worked on at the same time.")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "Reconcile on one replica only. Needed with more than one replica.")
 	f.DurationVar(&o.shutdown, "shutdown-timeout", 70*time.Second, "How long to wait at the end for requests that are under way. Tokens that are not saved yet are waited for without a limit.")
+	f.StringVar(&o.journalDir, "journal-dir", "", "Directory on the local disk, for this process alone, where tokens that are not saved yet outlive a crash of the container. Without it they are held in memory only.")
 
 	f.StringVar(&o.callbackAddr, "callback-bind-address", ":8082", "Where the callback server listens.")
 	f.StringVar(&o.callbackCertDir, "callback-cert-dir", "", "Directory with tls.crt and tls.key for the callback server, reloaded when they change. Without it the server speaks plain HTTP, for an ingress in front.")

@@ -6,15 +6,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
-	"os"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -43,19 +41,19 @@ import (
 // keysetName is the Secret of the keyset, in the operator's namespace.
 const keysetName = "oauth-operator-keyset"
 
-// leaseRetry is how often a leader renews its lease and others look at it: those up to 1.2 times later.
-// So a lease that was released is taken within 2 s, and one of a leader that died (15 s) within 20 s.
-const leaseRetry = 900 * time.Millisecond
-
 // run wires the parts and works until ctx ends and every token is saved.
 func run(ctx context.Context, o *options) error {
+	self, err := identify(ctx, o.journalDir)
+	if err != nil {
+		return fmt.Errorf("--journal-dir: %w", err)
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return err
 	}
 	now := clusterclock.New(nodeTime)
 	config.Wrap(now.Observe)
-	mgr, err := newManager(config, o)
+	mgr, err := newManager(config, o, self.id)
 	if err != nil {
 		return err
 	}
@@ -63,11 +61,16 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	keyring, err := awaitKeyring(ctx, live, o.namespace)
+	keyring, err := awaitKeyring(self.patient(ctx), live, o.namespace)
 	if err != nil {
 		return err
 	}
-	store := &tokenstore.Store{Client: live, Namespace: o.namespace, Keyring: keyring, Holder: holder(), Clock: now}
+	store := &tokenstore.Store{
+		Client: live, Namespace: o.namespace, Keyring: keyring, Clock: now, Holder: self.holder, Journal: self.journal,
+	}
+	if err := self.replay(ctx, store, metrics.Registry); err != nil {
+		return err
+	}
 	if err := wire(ctx, mgr, o, live, keyring, store, now); err != nil {
 		return err
 	}
@@ -141,25 +144,34 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	)
 }
 
-func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
+func newManager(config *rest.Config, o *options, id string) (ctrl.Manager, error) {
 	// API Priority and Fairness decides what is too much, not a bucket in the client.
 	config.QPS = -1
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
-	return ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
-		Cache:                         cacheOptions(o),
-		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
-		HealthProbeBindAddress:        o.probeAddr,
-		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "oauth-operator",
-		LeaderElectionNamespace:       o.namespace,
-		LeaderElectionReleaseOnCancel: true,
-		RetryPeriod:                   ptr.To(leaseRetry),
-		GracefulShutdownTimeout:       &o.shutdown,
+	lock, err := leaseLock(config, o.namespace, id)
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                              scheme,
+		Cache:                               cacheOptions(o),
+		Metrics:                             metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:              o.probeAddr,
+		LeaderElection:                      o.leaderElect,
+		LeaderElectionResourceLockInterface: lock,
+		LeaderElectionReleaseOnCancel:       true,
+		RetryPeriod:                         ptr.To(leaseRetry),
+		RenewDeadline:                       ptr.To(leaseDeadline),
+		GracefulShutdownTimeout:             &o.shutdown,
 	})
+	if err != nil {
+		return nil, err
+	}
+	lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor("oauth-operator") //nolint:staticcheck // the lock takes no other kind
+	return mgr, nil
 }
 
 func newScheme() (*runtime.Scheme, error) {
@@ -193,15 +205,6 @@ func cacheOptions(o *options) cache.Options {
 // newLiveClient reads and writes at the API server: records, Secrets and attempts are never cached.
 func newLiveClient(config *rest.Config, scheme *runtime.Scheme) (client.Client, error) {
 	return client.New(config, client.Options{Scheme: scheme})
-}
-
-// holder names this process in an intent: no two processes, and no two lives of one, share it.
-func holder() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return host + "_" + string(uuid.NewUUID())
 }
 
 func cacheSynced(mgr ctrl.Manager) healthz.Checker {

@@ -83,7 +83,7 @@ func (j *Journal) Put(ctx context.Context, name string, content []byte) string {
 	file := name + "." + rand.Text() + suffix
 	err := j.reserve(file, len(content))
 	if err == nil {
-		err = j.bounded(func() error { return j.write(file, content) }, func() { j.discard(file) })
+		err = j.bounded(func() error { return j.write(file, content) }, func(error) { j.discard(file) })
 	}
 	switch {
 	case err == nil, errors.Is(err, errSlow):
@@ -102,7 +102,7 @@ func (j *Journal) Put(ctx context.Context, name string, content []byte) string {
 // Remove deletes a file that is not needed any more. One that cannot be deleted is found again at the
 // next start.
 func (j *Journal) Remove(file string) {
-	_ = j.bounded(func() error { return j.remove(file) }, func() {})
+	_ = j.bounded(func() error { return j.remove(file) }, func(error) {})
 }
 
 // Files are the names of what is there.
@@ -118,7 +118,12 @@ func (j *Journal) Files() []string {
 
 // Read returns what Put was given, or fails with ErrTorn.
 func (j *Journal) Read(file string) ([]byte, error) {
-	raw, err := os.ReadFile(filepath.Join(j.dir, file))
+	root, err := os.OpenRoot(j.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	defer root.Close()
+	raw, err := root.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
@@ -182,7 +187,12 @@ func (j *Journal) forget(file string) {
 
 // write is over when a power failure cannot take the file away any more: it and its name are synced.
 func (j *Journal) write(file string, content []byte) error {
-	f, err := os.OpenFile(filepath.Join(j.dir, file), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	root, err := os.OpenRoot(j.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -193,20 +203,20 @@ func (j *Journal) write(file string, content []byte) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return syncDir(j.dir)
+	return syncDir(root)
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+func syncDir(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// bounded runs f and waits for it, but not for a disk that hangs: late runs when f ends after that. While
+// bounded runs f and waits for it, but not for a disk that hangs: late gets its result when it comes after that. While
 // something hangs nothing else is tried, so that goroutines do not pile up behind the disk.
-func (j *Journal) bounded(f func() error, late func()) error {
+func (j *Journal) bounded(f func() error, late func(error)) error {
 	if j.hanging(0) {
 		return errHung
 	}
@@ -219,8 +229,7 @@ func (j *Journal) bounded(f func() error, late func()) error {
 	}
 	j.hanging(1)
 	go func() {
-		<-done
-		late()
+		late(<-done)
 		j.hanging(-1)
 	}()
 	return errSlow

@@ -202,7 +202,7 @@ func TestADiskThatHangsHoldsUpEachCallerOnceAndThenNobody(t *testing.T) {
 		j := &Journal{dir: t.TempDir(), files: map[string]int64{}}
 		answer, late := make(chan struct{}), make(chan struct{})
 		hang := func() error { <-answer; return nil }
-		if err := j.bounded(hang, func() { close(late) }); !errors.Is(err, errSlow) {
+		if err := j.bounded(hang, func(error) { close(late) }); !errors.Is(err, errSlow) {
 			t.Errorf("got %v, want errSlow", err)
 		}
 		called := false
@@ -248,5 +248,28 @@ func FuzzUnframe(f *testing.F) {
 		if err == nil && !bytes.Equal(frame(content), raw) {
 			t.Error("another file reads the same")
 		}
+	})
+}
+
+// BenchmarkPut is the disk's part of a save.
+func BenchmarkPut(b *testing.B) {
+	j, err := Open(b.Context(), b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(j.Close)
+	content := make([]byte, 3<<10)
+	b.Run("alone", func(b *testing.B) {
+		for b.Loop() {
+			j.Remove(j.Put(b.Context(), "a", content))
+		}
+	})
+	b.Run("64 at once", func(b *testing.B) {
+		b.SetParallelism(32) // times GOMAXPROCS
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				j.Remove(j.Put(b.Context(), "a", content))
+			}
+		})
 	})
 }

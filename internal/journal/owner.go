@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -42,7 +41,12 @@ func (j *Journal) take() error {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(j.dir, ownerFile), os.O_RDWR|os.O_CREATE, 0o600)
+	root, err := os.OpenRoot(j.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(ownerFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -68,5 +72,5 @@ func (j *Journal) take() error {
 	if _, err := f.WriteAt([]byte(j.id+"\n"), 0); err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), syncDir(j.dir))
+	return errors.Join(f.Sync(), syncDir(root))
 }

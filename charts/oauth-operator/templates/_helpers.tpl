@@ -52,6 +52,7 @@ app.kubernetes.io/name: oauth-operator
 {{- if .Values.publicURL }}
 - --public-url=$(PUBLIC_URL)
 {{- end }}
+- --journal-dir=/var/lib/oauth-operator/journal
 {{- if not .Values.connectModes }}
 - --connect-mode=
 {{- else if ne (toJson .Values.connectModes) (toJson (list "Pairing")) }}
