@@ -43,6 +43,9 @@ type Housekeeper struct {
 	// Served are the namespaces whose connections this operator looks after; empty: all.
 	Served []string
 
+	// told is the keyset whose loss of keys was logged.
+	told int
+
 	resealing sync.Mutex
 	// resealed is the keyset, as Keyring.Changes counts, whose key seals all records.
 	resealed int
@@ -87,7 +90,7 @@ func NewHousekeepingMetrics(registry prometheus.Registerer, keyring *seal.Keyrin
 
 // SetupWithManager has every replica look after its keys, and the leader after the records.
 func (h *Housekeeper) SetupWithManager(mgr ctrl.Manager) error {
-	return errors.Join(mgr.Add(&rounds{run: h.tendKeys}), mgr.Add(&rounds{run: h.tendRecords, leader: true}))
+	return errors.Join(mgr.Add(&rounds{run: h.TendKeys}), mgr.Add(&rounds{run: h.TendRecords, leader: true}))
 }
 
 // rounds runs something over and over.
@@ -116,11 +119,10 @@ func (r *rounds) Start(ctx context.Context) error {
 	}
 }
 
-// tendKeys takes up what became of the keyset. A replica that knows keys which the keyset has lost is
-// perhaps the only one: it seals anew whatever needs them, leader or not.
-func (h *Housekeeper) tendKeys(ctx context.Context) error {
+// TendKeys is one round of every replica: it takes up what became of the keyset. A replica that knows keys
+// which the keyset has lost is perhaps the only one: it seals anew whatever needs them, leader or not.
+func (h *Housekeeper) TendKeys(ctx context.Context) error {
 	keyring := h.Store.Keyring
-	before := keyring.Changes()
 	if err := keyring.Reread(ctx); err != nil {
 		return err
 	}
@@ -128,13 +130,15 @@ func (h *Housekeeper) tendKeys(ctx context.Context) error {
 	if lost == 0 {
 		return nil
 	}
-	if keyring.Changes() != before {
+	if change := keyring.Changes(); h.told != change {
+		h.told = change
 		log.FromContext(ctx).Info("the keyset has lost keys; until this process ends they open records, which are sealed anew", "keys", lost)
 	}
 	return h.reseal(ctx)
 }
 
-func (h *Housekeeper) tendRecords(ctx context.Context) error {
+// TendRecords is one round of the leader: old keys, then lost connections.
+func (h *Housekeeper) TendRecords(ctx context.Context) error {
 	return errors.Join(h.reseal(ctx), h.sweep(ctx))
 }
 

@@ -54,14 +54,14 @@ func (s *secretSource) read(ctx context.Context) ([]byte, error) {
 		secret, err = s.create(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %w", s.key, err)
+		return nil, fmt.Errorf("keyset Secret %s: %w", s.key, err)
 	}
 	keyset, found := secret.Data[KeysetKey]
 	if !found {
-		return nil, fmt.Errorf("%w: Secret %s has no key %s", ErrKeysetLost, s.key, KeysetKey)
+		return nil, fmt.Errorf("%w: keyset Secret %s has no key %s", ErrKeysetLost, s.key, KeysetKey)
 	}
 	if _, err := parse(keyset); err != nil {
-		return nil, fmt.Errorf("%w: Secret %s: %w", ErrKeysetLost, s.key, err)
+		return nil, fmt.Errorf("%w: keyset Secret %s: %w", ErrKeysetLost, s.key, err)
 	}
 	s.last = keyset
 	return keyset, nil
