@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/internal/seal"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
 const (
@@ -30,7 +31,9 @@ const (
 // awaitKeyring reads the keyset, and waits where the API server is away: this container's journal may
 // hold tokens that only it can save, and one that is started again and again comes back later each time.
 func awaitKeyring(ctx context.Context, live client.Client, namespace string) (*seal.Keyring, error) {
-	source := seal.SecretSource(live, types.NamespacedName{Namespace: namespace, Name: keysetName}, nil)
+	source := seal.SecretSource(live, types.NamespacedName{Namespace: namespace, Name: keysetName}, func(ctx context.Context) (bool, error) {
+		return tokenstore.Stored(ctx, live, namespace)
+	})
 	refusedSince := time.Time{}
 	open := func() (*seal.Keyring, error) {
 		keyring, err := seal.Open(ctx, source)
@@ -49,6 +52,13 @@ func awaitKeyring(ctx context.Context, live client.Client, namespace string) (*s
 	}
 	keyring, err := backoff.Retry(ctx, open, backoff.WithBackOff(backoff.NewConstantBackOff(awaitEvery)),
 		backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
+	if errors.Is(err, seal.ErrKeysetLost) {
+		return nil, fmt.Errorf("reading the keyset: %w. Without it no stored grant can be opened. If another replica of the operator runs, wait: "+
+			"it creates a Secret that was deleted again within %.0f minutes. Else restore Secret %s/%s from its backup. "+
+			"If there is none, all accounts have to be connected again, after: "+
+			"kubectl -n %s delete secrets -l %s=true && kubectl -n %s delete secret %s --ignore-not-found",
+			err, seal.RereadInterval.Minutes(), namespace, keysetName, namespace, tokenstore.Label, namespace, keysetName)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the keyset: %w", err)
 	}

@@ -6,6 +6,7 @@
 //
 //	manager [flags]         runs the operator
 //	manager rotate-keyset   adds a fresh key to the keyset and makes it primary
+//	manager prune-keyset    drops the older keys once no record needs them
 package main
 
 import (
@@ -42,8 +43,12 @@ func command(args []string) error {
 	logger := o.logger()
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger) // client-go's own lines
-	if o.rotate {
-		return rotateKeyset(ctx, o)
+	if o.keyset != nil {
+		keys, err := newKeysets(o, os.Stdout)
+		if err != nil {
+			return err
+		}
+		return o.keyset(keys, ctx)
 	}
 	return run(ctx, o)
 }

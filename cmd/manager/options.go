@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,13 +35,15 @@ const (
 
 const usage = `manager [flags]                 runs the operator
 manager rotate-keyset [flags]   adds a fresh key to the keyset and makes it primary; only --namespace matters
+manager prune-keyset [flags]    drops the older keys once no record needs them; only --namespace matters
 
 Flags:
 `
 
 // options are what the platform team decides, by flags.
 type options struct {
-	rotate bool
+	// keyset is the command that changes it; nil: the operator runs.
+	keyset func(*keysets, context.Context) error
 
 	publicURL       string
 	namespace       string
@@ -81,9 +84,11 @@ func parse(args []string) (*options, error) {
 	}
 	switch rest := flags.Args(); {
 	case len(rest) == 1 && rest[0] == "rotate-keyset":
-		o.rotate = true
+		o.keyset = (*keysets).rotate
+	case len(rest) == 1 && rest[0] == "prune-keyset":
+		o.keyset = (*keysets).prune
 	case len(rest) > 0:
-		return nil, fmt.Errorf("unknown command %q; there is rotate-keyset", strings.Join(rest, " "))
+		return nil, fmt.Errorf("unknown command %q; there are rotate-keyset and prune-keyset", strings.Join(rest, " "))
 	}
 	return o, o.complete()
 }
@@ -128,7 +133,7 @@ func (o *options) complete() error {
 	if o.namespace == "" {
 		return errors.New("--namespace is needed outside a pod: the operator's own namespace")
 	}
-	if o.rotate {
+	if o.keyset != nil {
 		return nil
 	}
 	if err := o.checkPublicURL(); err != nil {

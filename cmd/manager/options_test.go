@@ -32,6 +32,7 @@ func TestAWrongFlagIsNamedWithWhatItCanBe(t *testing.T) {
 		"--allow-cidr=10.0.0.1":            "10.20.0.0/16",
 		"--trusted-proxy=proxy":            "10.20.0.0/16",
 		"rotate":                           "rotate-keyset",
+		"prune":                            "prune-keyset",
 	} {
 		_, err := parse(append(complete[:len(complete):len(complete)], wrong))
 		flag, _, _ := strings.Cut(wrong, "=")

@@ -139,6 +139,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 		connections.SetupWithManager(ctx, mgr),
 		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Attempts: attempts, PublicURL: o.publicURL, Clock: now}).SetupWithManager(mgr),
 		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
+		keepHouse(mgr, o, live, store, resolver),
 		mgr.Add(server),
 		mgr.AddReadyzCheck("callback", server.ready),
 	)
