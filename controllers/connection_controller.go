@@ -39,14 +39,21 @@ type ConnectionReconciler struct {
 	Concurrency int
 
 	sightings sightings
+	paced     paced
 }
 
-// Reconcile walks the steps for one connection and writes its status once.
+// Reconcile walks the steps for one connection and writes its status once. Where others of its namespace
+// hold all the turns that they may, it is woken when one is free.
 func (r *ConnectionReconciler) Reconcile(ctx context.Context, req ctrl.Request) (res ctrl.Result, err error) {
 	conn := &v1alpha1.OAuthConnection{}
 	if err := r.Client.Get(ctx, req.NamespacedName, conn); err != nil {
+		r.pacer().forget(req.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if !r.pacer().turns.Take(req.NamespacedName, urgency(conn)) {
+		return ctrl.Result{RequeueAfter: lineLook}, nil
+	}
+	defer r.pacer().leave(req.NamespacedName)
 	p := &pass{
 		ConnectionReconciler: r,
 		conn:                 conn,

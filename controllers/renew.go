@@ -16,6 +16,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/connect"
 	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/pace"
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
@@ -39,6 +40,7 @@ func (p *pass) renew(ctx context.Context) error {
 	if p.record == nil || p.record.Fingerprint != p.client.Fingerprint {
 		p.startRecord()
 	}
+	p.teach()
 	p.refreshAt = dueAt(p.record, p.schedule())
 	if p.mustRenew() {
 		return p.obtain(ctx, grant)
@@ -194,6 +196,11 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	if err != nil {
 		return resolveStop(err)
 	}
+	permit, err := p.enter(client)
+	if permit == nil {
+		return err
+	}
+	defer permit.End(pace.Outcome{})
 	held := p.record.Token
 	crashpoint.Reach(crashpoint.Decided, p.conn.UID)
 	if err := p.begin(ctx); err != nil {
@@ -212,6 +219,7 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 	started := p.Clock.Now()
 	crashpoint.Reach(crashpoint.RequestBefore, p.conn.UID)
 	token, err := grant.Token(ctx, client, &held)
+	permit.End(outcome(err))
 	p.Metrics.observeRefresh(err, p.Clock.Now().Sub(started))
 	if err != nil {
 		crashpoint.Reach(crashpoint.Refused, p.conn.UID)
