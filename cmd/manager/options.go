@@ -98,7 +98,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "The operator's own namespace, where sealed records and the keyset are. The default is $POD_NAMESPACE.")
 	f.StringSliceVar(&o.watchNamespaces, "watch-namespace", nil, "Namespace to serve; repeatable. The default is all.")
 	f.BoolVar(&o.watchTargets, "watch-targets", true, "Watch the metadata of target Secrets, to heal them at once. Needs list and watch on Secrets.")
-	f.IntVar(&o.concurrency, "concurrency", 16, "How many connections are worked on at the same time.")
+	f.IntVar(&o.concurrency, "concurrency", 64, "How many connections are worked on at the same time, half of them at most of one namespace.")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "Reconcile on one replica only. Needed with more than one replica.")
 	f.DurationVar(&o.shutdown, "shutdown-timeout", 70*time.Second, "How long to wait at the end for requests that are under way. Tokens that are not saved yet are waited for without a limit.")
 	f.StringVar(&o.journalDir, "journal-dir", "", "Directory on the local disk, for this process alone, where tokens that are not saved yet outlive a crash of the container. Without it they are held in memory only.")

@@ -137,6 +137,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	server := &pageServer{handler: pages.Handler(), addr: o.callbackAddr, certDir: o.callbackCertDir}
 	return errors.Join(
 		connections.SetupWithManager(ctx, mgr),
+		connections.RegisterPace(metrics.Registry),
 		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Attempts: attempts, PublicURL: o.publicURL, Clock: now}).SetupWithManager(mgr),
 		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
 		keepHouse(mgr, o, live, store, resolver),

@@ -31,9 +31,9 @@ const (
 // gracefulStop ends the leader by SIGTERM while the provider is working on refreshes.
 func gracefulStop(t *testing.T, e *evidence) {
 	w := newWorld(t, e, idp.Options{AccessTokenLifetime: time.Hour, Rotation: true, ReuseDetection: true})
-	leader := w.start(t, "--concurrency=32")
+	leader := w.start(t)
 	w.awaitLeader(t, leader)
-	next := w.start(t, "--concurrency=32")
+	next := w.start(t)
 	namespace := w.team(t, nil)
 	names := w.connected(t, namespace, refreshesUnderWay)
 	holder := w.leaseHolder(t)

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// underway bounds the requests of one client at one endpoint.
-	underway = 32
+	// underway bounds the requests of one client at one endpoint: 32 of a namespace, and those of others.
+	underway = 64
 	// unasked is how long a provider is left alone that says 429 without Retry-After.
 	unasked = time.Second
 	// longest bounds what a provider may ask for, also where the clock was set back since.

@@ -212,7 +212,7 @@ func TestSoManyRequestsAreUnderWayAtOnceAndTheNextComesWhenOneEnds(t *testing.T)
 		if got := r.after(0); !slices.Equal(got, []Key{key("team-b", 100)}) {
 			t.Errorf("woken is %v, and team-a holds more than are free", got)
 		}
-		for _, p := range under[1:8] {
+		for _, p := range under[1 : underway/8+1] {
 			p.End(Outcome{Verdict: Succeeded})
 		}
 		if got := r.after(0); !slices.Equal(got, []Key{key("team-a", 100)}) {
