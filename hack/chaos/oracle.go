@@ -1,0 +1,224 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
+)
+
+// inTheAir is how long a request may still arrive that was sent before the answer to another one, which
+// asked to wait, was read: both machines are this one, and it is busy.
+const inTheAir = 500 * time.Millisecond
+
+// outcome is what became of a request.
+type outcome string
+
+const (
+	answered  outcome = "answered"
+	refused   outcome = "refused"
+	failed    outcome = "failed"
+	throttled outcome = "throttled"
+	hung      outcome = "hung"
+	cut       outcome = "cut"
+)
+
+// arrival is one request.
+type arrival struct {
+	at         time.Time
+	family     int
+	generation int
+	client     string
+	outcome    outcome
+	done       bool
+	failures   int // of the family in a row, before this one
+}
+
+// grant is what a request is answered with.
+type grant struct {
+	access, refresh string
+	refused         bool
+}
+
+// family are the tokens that come from one consent.
+type family struct {
+	good     int // generation of the refresh token that is good now
+	issued   time.Time
+	expiry   time.Time // of the last access token
+	ended    bool
+	failures int
+	lastSent map[int]time.Time // by generation
+}
+
+// oracle knows the truth about all tokens and requests.
+type oracle struct {
+	mu       sync.Mutex
+	families []*family
+	requests []*arrival
+	quiet    map[string]quiet // by client
+	// reuses counts spent tokens that came back outside of a grace, repeats those sent again within the
+	// lifetime of an intent, and impatient requests inside a Retry-After.
+	reuses, repeats, impatient int
+}
+
+// quiet is a time in which a client was asked to stay away.
+type quiet struct{ from, until time.Time }
+
+// begin starts a family.
+func (o *oracle) begin(expiry time.Time) grant {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := len(o.families)
+	o.families = append(o.families, &family{issued: time.Now(), expiry: expiry, lastSent: map[int]time.Time{}})
+	return grant{access: accessToken(f, 0, expiry), refresh: refreshToken(f, 0)}
+}
+
+// arrive notes a request.
+func (o *oracle) arrive(token, client string) *arrival {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := &arrival{at: time.Now(), family: -1, client: client}
+	if f, g, ok := parseRefresh(token); ok && f >= 0 && f < len(o.families) && g >= 0 && g <= o.families[f].good {
+		a.family, a.generation = f, g
+		known := o.families[f]
+		if last, sent := known.lastSent[g]; sent && a.at.Sub(last) < tokenstore.IntentLifetime {
+			o.repeats++
+		}
+		known.lastSent[g] = a.at
+		delete(known.lastSent, g-3)
+		a.failures = known.failures
+	}
+	if q, told := o.quiet[client]; told && a.at.After(q.from.Add(inTheAir)) && a.at.Before(q.until) {
+		o.impatient++
+	}
+	o.requests = append(o.requests, a)
+	return a
+}
+
+// spend uses a refresh token.
+func (o *oracle) spend(a *arrival, r rules) grant {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if a.family < 0 || o.families[a.family].ended {
+		return grant{refused: true}
+	}
+	f, now := o.families[a.family], time.Now()
+	switch {
+	case !r.rotates:
+	case a.generation == f.good:
+		f.good, f.issued = f.good+1, now
+	case a.generation == f.good-1 && now.Sub(f.issued) < r.grace:
+	default:
+		o.reuses++
+		f.ended = true
+		return grant{refused: true}
+	}
+	f.expiry = now.Add(r.lifetime)
+	return grant{access: accessToken(a.family, f.good, f.expiry), refresh: refreshToken(a.family, f.good)}
+}
+
+// conclude notes what a request is answered with, at the moment it is.
+func (o *oracle) conclude(a *arrival, is outcome, retryAfter time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a.outcome = is
+	if is == throttled {
+		now := time.Now()
+		if o.quiet == nil {
+			o.quiet = map[string]quiet{}
+		}
+		if q := o.quiet[a.client]; now.After(q.until) {
+			o.quiet[a.client] = quiet{from: now, until: now.Add(retryAfter)}
+		}
+	}
+	if a.family < 0 {
+		return
+	}
+	if f := o.families[a.family]; is == answered {
+		f.failures = 0
+	} else {
+		f.failures++
+	}
+}
+
+func (o *oracle) leave(a *arrival) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a.done = true
+}
+
+// truth is what is so about a family now.
+type truth struct {
+	good   int
+	issued time.Time
+	expiry time.Time
+	ended  bool
+}
+
+func (o *oracle) truth(f int) truth {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.families[f]
+	return truth{good: t.good, issued: t.issued, expiry: t.expiry, ended: t.ended}
+}
+
+// seen is how many requests came so far.
+func (o *oracle) seen() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.requests)
+}
+
+// log is a copy of the requests from the given number on.
+func (o *oracle) log(from int) []arrival {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := make([]arrival, 0, len(o.requests)-from)
+	for _, a := range o.requests[from:] {
+		list = append(list, *a)
+	}
+	return list
+}
+
+// counts of requests by outcome, from the given number on.
+func (o *oracle) counts(from int) map[outcome]int {
+	counts := map[outcome]int{}
+	for _, a := range o.log(from) {
+		counts[a.outcome]++
+	}
+	return counts
+}
+
+// faults are the counters that a scenario may limit.
+func (o *oracle) faults() (reuses, repeats, impatient int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.reuses, o.repeats, o.impatient
+}
+
+// await waits until so many requests came.
+func (o *oracle) await(ctx context.Context, count int) error {
+	return poll(ctx, 2*time.Millisecond, func() (bool, error) { return o.seen() >= count, nil },
+		func() string { return fmt.Sprintf("%d of %d token requests came", o.seen(), count) })
+}
+
+// silent waits until every request that had come by now is over: one that was read is processed, although
+// the process that sent it is dead.
+func (o *oracle) silent(ctx context.Context) error {
+	last := o.seen()
+	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, a := range o.requests[max(0, last-1000):last] {
+			if !a.done {
+				return false, nil
+			}
+		}
+		return true, nil
+	}, func() string { return "requests are still under way" })
+}
