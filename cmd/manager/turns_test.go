@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
@@ -41,5 +42,67 @@ func TestAttemptsAtAProviderThatHangsHoldUpNoOtherNamespace(t *testing.T) {
 	other.awaitAttempt(other.attempt("github", 1), v1alpha1.ReasonWaitingForBrowser)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("another namespace waited for %s", took)
+	}
+}
+
+// Each connection that waits for a provider holds a worker for half a minute, and there are as many
+// connections as somebody likes to make.
+func TestConnectionsAtAProviderThatHangsHoldUpNoOtherNamespace(t *testing.T) {
+	t.Parallel()
+	hostile, other := newWorld(t, rotating), newWorld(t, rotating)
+	connected := other.apply("before", other.inline("grant: ClientCredentials"))
+	other.await(connected, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	released := make(chan struct{})
+	t.Cleanup(func() { close(released) })
+	hostile.provider.Fault(idp.Token, -1, idp.Hang(released))
+	for i := range 64 {
+		hostile.apply("robot-"+strconv.Itoa(i), hostile.inline("grant: ClientCredentials"))
+	}
+	hostile.eventually("many requests that hang", func() (bool, string) {
+		n := hostile.provider.Count(idp.Token)
+		return n >= 30, strconv.Itoa(n)
+	})
+
+	began := time.Now()
+	other.await(other.apply("robot", other.inline("grant: ClientCredentials")), v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	other.refreshed(connected)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("another namespace waited for %s", took)
+	}
+}
+
+func TestAProviderThatAsksToWaitIsLeftAloneByAllConnectionsOfTheClient(t *testing.T) {
+	t.Parallel()
+	const wait = 10 * time.Second
+	w := newWorld(t, rotating)
+	robot := func(i int) *v1alpha1.OAuthConnection {
+		return w.apply("robot-"+strconv.Itoa(i), w.inline("grant: ClientCredentials"))
+	}
+	connected := robot(0)
+	w.await(connected, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.provider.Fault(idp.Token, 1, idp.Throttle(wait))
+	robots := []*v1alpha1.OAuthConnection{robot(1)}
+	w.await(robots[0], v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonThrottled)
+	for i := range 10 {
+		robots = append(robots, robot(2+i))
+	}
+	w.annotate(connected, v1alpha1.RefreshRequestedAnnotation, "now, please")
+	said := w.await(robots[10], v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonThrottled)
+	w.contains(said.Message, "asked to wait until ")
+
+	count := connected.Status.RefreshCount // the person's request was not acknowledged before
+	w.eventually("a renewal", func() (bool, string) {
+		err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(connected), connected)
+		return err == nil && connected.Status.RefreshCount > count, describe(connected)
+	})
+	for _, conn := range robots {
+		w.await(conn, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	requests := w.provider.Requests(idp.Token)
+	if left := requests[2].Time.Sub(requests[1].Time); left < wait {
+		t.Errorf("it was asked again after %s", left)
+	}
+	if len(requests) > 2+len(robots)+2 {
+		t.Errorf("%d requests for %d connections", len(requests), len(robots)+1)
 	}
 }
