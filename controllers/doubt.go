@@ -31,8 +31,11 @@ const (
 // this one was cut off by a panic or could not write how the attempt failed.
 func (p *pass) suspect() {
 	r, i := p.record, p.record.Intent
-	if r.Doubt != nil || i == nil || !renewable(r) || i.RefreshTokenHash != r.Token.RefreshToken.Hash() ||
-		i.Holder != p.Store.Holder && p.now.Before(i.Deadline) {
+	switch {
+	case r.Doubt != nil, i == nil, !renewable(r), i.RefreshTokenHash != r.Token.RefreshToken.Hash():
+		return
+	case i.Holder != p.Store.Holder && p.now.Before(i.Deadline):
+		p.wake(i.Deadline) // whatever else the connection waits for until then
 		return
 	}
 	r.Doubt = &tokenstore.Doubt{Since: begunAt(i), Cause: tokenstore.DoubtInterrupted}
