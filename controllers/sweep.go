@@ -99,16 +99,16 @@ func (h *Housekeeper) withoutConnection(ctx context.Context) (map[string][]token
 // not do: where the kind itself is missing, the answer is that there is no such object.
 func (h *Housekeeper) living(ctx context.Context, namespace string) (sets.Set[types.UID], error) {
 	living := sets.New[types.UID]()
-	page := &metav1.PartialObjectMetadataList{}
-	page.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OAuthConnectionList"))
-	for {
-		if err := h.Live.List(ctx, page, client.InNamespace(namespace), client.Limit(listedAtOnce), client.Continue(page.Continue)); err != nil {
+	for next := ""; ; {
+		page := &metav1.PartialObjectMetadataList{} // a fresh one: what an answer leaves out would stay
+		page.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OAuthConnectionList"))
+		if err := h.Live.List(ctx, page, client.InNamespace(namespace), client.Limit(listedAtOnce), client.Continue(next)); err != nil {
 			return nil, err
 		}
 		for i := range page.Items {
 			living.Insert(page.Items[i].UID)
 		}
-		if page.Continue == "" {
+		if next = page.Continue; next == "" {
 			return living, nil
 		}
 	}

@@ -66,10 +66,10 @@ func (s *Store) Records(ctx context.Context, show func(Key, *Record)) error {
 
 // walk lists page by page, so that no answer is large. It fails where the list cannot be had whole.
 func (s *Store) walk(ctx context.Context, visit func(Key, *corev1.Secret)) error {
-	var page corev1.SecretList
-	for {
+	for next := ""; ; {
+		var page corev1.SecretList // a fresh one: what an answer leaves out would stay
 		err := s.Client.List(ctx, &page, client.InNamespace(s.Namespace), client.MatchingLabels{Label: "true"},
-			client.Limit(pageSize), client.Continue(page.Continue))
+			client.Limit(pageSize), client.Continue(next))
 		if err != nil {
 			return fmt.Errorf("list the records: %w", err)
 		}
@@ -78,7 +78,7 @@ func (s *Store) walk(ctx context.Context, visit func(Key, *corev1.Secret)) error
 				visit(key, &page.Items[i])
 			}
 		}
-		if page.Continue == "" {
+		if next = page.Continue; next == "" {
 			return nil
 		}
 	}
