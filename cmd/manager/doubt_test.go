@@ -46,9 +46,6 @@ func (w *world) killed(conn *v1alpha1.OAuthConnection, ago time.Duration) {
 	w.Helper()
 	other := w.otherProcess(time.Now().Add(-ago))
 	r, err := other.Get(w.Context(), recordKey(conn))
-	if err == nil {
-		r, err = other.Begin(w.Context(), recordKey(conn), r)
-	}
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -67,6 +64,10 @@ func (w *world) killed(conn *v1alpha1.OAuthConnection, ago time.Duration) {
 	}
 	if response.Body.Close(); response.StatusCode != http.StatusOK {
 		w.Fatalf("the provider answered the process that is killed with status %d", response.StatusCode)
+	}
+	// The intent comes last: the operator may look at it at once.
+	if _, err := other.Begin(w.Context(), recordKey(conn), r); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -149,7 +150,7 @@ func TestASpentTokenIsNotSentWhereTheProviderTellsThatItIs(t *testing.T) {
 	conn := w.connected("alice", "")
 	held := string(w.target("alice").Data["access_token"])
 	w.killed(conn, tokenstore.IntentLifetime)
-	w.annotate(conn, v1alpha1.RefreshRequestedAnnotation, "1")
+	w.annotate(conn, "poke", "1")
 	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonAtRisk)
 	w.contains(c.Message, "the operator was killed", "calls it inactive", "it is tried all the same at", "kubectl oauth connect alice -n "+w.namespace)
 	if w.provider.Reuses() != 0 || !w.provider.AccessTokenValid(held) || string(w.target("alice").Data["access_token"]) != held {
