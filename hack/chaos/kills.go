@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,6 +58,10 @@ func sigterm(ctx context.Context, s *suite, r *result) (err error) {
 
 // rollOver sends SIGTERM to the leader at a random moment while refreshes run, and returns the next one.
 func (c *cell) rollOver(ctx context.Context, r *result, leader *pod, cycle int) (*pod, error) {
+	// It leads before another one may.
+	if err := leader.awaitLead(ctx); err != nil {
+		return nil, err
+	}
 	next, err := c.newPod()
 	if err != nil {
 		return nil, err
@@ -64,8 +69,8 @@ func (c *cell) rollOver(ctx context.Context, r *result, leader *pod, cycle int) 
 	if err := next.startReady(ctx); err != nil {
 		return nil, err
 	}
-	came := c.tokens.seen()
-	if err := c.askAll(ctx, pick(r, c.conns, killBurst), fmt.Sprintf("cycle-%d", cycle)); err != nil {
+	burst, came := pick(r, c.conns, killBurst), c.tokens.seen()
+	if err := c.askAll(ctx, burst, fmt.Sprintf("cycle-%d", cycle)); err != nil {
 		return nil, err
 	}
 	if err := c.firstRefresh(ctx, came); err != nil {
@@ -77,11 +82,30 @@ func (c *cell) rollOver(ctx context.Context, r *result, leader *pod, cycle int) 
 	if err := leader.stop(ctx); err != nil {
 		return nil, err
 	}
-	left, err := leader.left()
+	return next, c.cleanlyLeft(ctx, r, leader, burst)
+}
+
+// cleanlyLeft looks at what a process that ended by itself left behind: nothing in its journal, and no
+// attempt that others would have to wait for and to call interrupted.
+func (c *cell) cleanlyLeft(ctx context.Context, r *result, p *pod, conns []*connection) error {
+	left, err := p.left()
+	if err != nil {
+		return err
+	}
 	if len(left) > 0 {
 		r.breach("a process that ended by SIGTERM left %d records in its journal", len(left))
 	}
-	return next, err
+	for _, conn := range conns {
+		record, err := c.records.Get(ctx, conn.object)
+		if err != nil {
+			return err
+		}
+		if i := record.Intent; i != nil && strings.HasPrefix(i.Holder, p.id()+"/") {
+			r.breach("a process that ended by SIGTERM left an intent on %s/%s: it is renewed only after %s, and called at risk",
+				conn.object.Namespace, conn.object.Name, i.Deadline.Format(time.TimeOnly))
+		}
+	}
+	return nil
 }
 
 // firstRefresh waits for a token request after so many others.

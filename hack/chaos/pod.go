@@ -12,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
@@ -112,6 +115,27 @@ func (p *pod) awaitLog(ctx context.Context, text string) error {
 	defer cancel()
 	return poll(ctx, 20*time.Millisecond, func() (bool, error) { return strings.Contains(p.Log(), text), nil },
 		func() string { return fmt.Sprintf("the log does not say %q", text) })
+}
+
+// id is what the pod calls itself in its lease and its intents; empty before its first start.
+func (p *pod) id() string {
+	owner, err := os.ReadFile(filepath.Join(p.dir, "journal", "owner"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(owner))
+}
+
+// awaitLead waits until this pod has the lease.
+func (p *pod) awaitLead(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	lease, holder := &coordinationv1.Lease{}, ""
+	return poll(ctx, 20*time.Millisecond, func() (bool, error) {
+		err := p.cell.env.Client.Get(ctx, objectKey(p.cell.name, "oauth-operator"), lease)
+		holder = ptr.Deref(lease.Spec.HolderIdentity, "")
+		return err == nil && holder != "" && holder == p.id(), client.IgnoreNotFound(err)
+	}, func() string { return fmt.Sprintf("%q leads, not %q", holder, p.id()) })
 }
 
 // left are the files that the journal holds besides its owner's.

@@ -17,7 +17,7 @@ func poll(ctx context.Context, every time.Duration, so func() (bool, error), ins
 	defer tick.Stop()
 	for {
 		ok, err := so()
-		if err != nil || ok {
+		if ok || err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
