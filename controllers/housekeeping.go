@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	// roundEvery is how often the housekeeper looks around, roundRetry how soon again after a failure.
-	roundEvery, roundRetry = seal.RereadInterval, 30 * time.Second
+	// roundEvery is how often the housekeeper looks around, keysRetry how soon again where the keyset could
+	// not be read: meanwhile this replica may seal with an old key.
+	roundEvery, keysRetry = seal.RereadInterval, 30 * time.Second
 	// resealRate is how many records are sealed anew in a second: what somebody waits for comes first.
 	resealRate = 50
 )
@@ -90,12 +91,13 @@ func NewHousekeepingMetrics(registry prometheus.Registerer, keyring *seal.Keyrin
 
 // SetupWithManager has every replica look after its keys, and the leader after the records.
 func (h *Housekeeper) SetupWithManager(mgr ctrl.Manager) error {
-	return errors.Join(mgr.Add(&rounds{run: h.TendKeys}), mgr.Add(&rounds{run: h.TendRecords, leader: true}))
+	return errors.Join(mgr.Add(&rounds{run: h.TendKeys, retry: keysRetry}), mgr.Add(&rounds{run: h.TendRecords, retry: roundEvery, leader: true}))
 }
 
 // rounds runs something over and over.
 type rounds struct {
 	run    func(context.Context) error
+	retry  time.Duration
 	leader bool
 }
 
@@ -109,7 +111,7 @@ func (r *rounds) Start(ctx context.Context) error {
 		next := roundEvery
 		if err := r.run(ctx); err != nil && ctx.Err() == nil {
 			log.FromContext(ctx).Info("housekeeping is not done; it is tried again", "cause", err.Error())
-			next = roundRetry
+			next = r.retry
 		}
 		select {
 		case <-time.After(next):
