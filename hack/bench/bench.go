@@ -22,6 +22,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/provider"
 	"github.com/oauth-operator/oauth-operator/internal/provider/catalog"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/records"
 )
 
 const (
@@ -40,7 +41,7 @@ type bench struct {
 	env      *testenv.Env
 	identity *rest.Config // the operator's
 	endpoint *endpoint
-	records  *records
+	records  *records.Records
 	// connections are as they were created.
 	connections []*v1alpha1.OAuthConnection
 	// aging is how long the last setDue took.
@@ -95,7 +96,7 @@ func (b *bench) populate(ctx context.Context, _ *results) error {
 	if err != nil {
 		return err
 	}
-	if b.records, err = openRecords(ctx, b.env.Client); err != nil {
+	if b.records, err = records.Open(ctx, b.env.Client, testenv.OperatorNamespace); err != nil {
 		return err
 	}
 	resolved, err := b.resolver().Connection(ctx, b.connections[0])
@@ -103,7 +104,7 @@ func (b *bench) populate(ctx context.Context, _ *results) error {
 		return err
 	}
 	return each(ctx, b.concurrency, b.n, func(ctx context.Context, i int) error {
-		return b.records.consent(ctx, b.connections[i], resolved)
+		return b.consent(ctx, b.connections[i], resolved)
 	})
 }
 

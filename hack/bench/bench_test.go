@@ -11,28 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const page = `# HELP apiserver_request_total Requests.
-# TYPE apiserver_request_total counter
-apiserver_request_total{resource="secrets",subresource="",verb="PUT"} 3
-apiserver_request_total{resource="secrets",subresource="",verb="GET"} 1.5e+01
-apiserver_request_total_other{resource="secrets"} 7
-up 1
-`
-
-func TestSamplesAreTheLinesOfOneMetricOnly(t *testing.T) {
-	got := map[string]float64{}
-	for _, s := range samples(page, "apiserver_request_total") {
-		got[s.labels["verb"]+" "+s.labels["resource"]] = s.value
-	}
-	want := map[string]float64{"PUT secrets": 3, "GET secrets": 15}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if list := samples(page, "up"); len(list) != 1 || list[0].value != 1 {
-		t.Errorf("a metric without labels: %v", list)
-	}
-}
-
 func TestOnlyTheOperatorsOwnKindsCountAsItsWrites(t *testing.T) {
 	counts := map[request]float64{
 		{"PUT", "secrets"}:                   2,

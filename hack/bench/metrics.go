@@ -5,76 +5,14 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv/prom"
 )
-
-// sample is one line of Prometheus' text format.
-type sample struct {
-	labels map[string]string
-	value  float64
-}
-
-var label = regexp.MustCompile(`(\w+)="((?:[^"\\]|\\.)*)"`)
-
-// samples picks one metric out of a page of metrics. It is enough for what Go programs expose: no
-// timestamps, labels without escapes.
-func samples(page, name string) []sample {
-	var list []sample
-	for line := range strings.Lines(page) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
-		if !ok || rest == "" || (rest[0] != '{' && rest[0] != ' ') {
-			continue
-		}
-		at := strings.LastIndexByte(rest, ' ')
-		value, err := strconv.ParseFloat(rest[at+1:], 64)
-		if err != nil {
-			continue
-		}
-		s := sample{labels: map[string]string{}, value: value}
-		for _, match := range label.FindAllStringSubmatch(rest[:at], -1) {
-			s.labels[match[1]] = match[2]
-		}
-		list = append(list, s)
-	}
-	return list
-}
-
-// total adds up the samples of a metric whose label has this value.
-func total(page, name, label, value string) float64 {
-	var sum float64
-	for _, s := range samples(page, name) {
-		if s.labels[label] == value {
-			sum += s.value
-		}
-	}
-	return sum
-}
-
-func fetch(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	page, err := io.ReadAll(response.Body)
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %s", url, response.Status)
-	}
-	return string(page), err
-}
 
 // request is a kind of request to the API server.
 type request struct{ verb, resource string }
@@ -102,15 +40,15 @@ func (b *bench) requests(ctx context.Context) (map[request]float64, error) {
 		return nil, err
 	}
 	counts := map[request]float64{}
-	for _, s := range samples(string(page), "apiserver_request_total") {
-		kind := request{verb: s.labels["verb"], resource: s.labels["resource"]}
+	for _, s := range prom.Samples(string(page), "apiserver_request_total") {
+		kind := request{verb: s.Labels["verb"], resource: s.Labels["resource"]}
 		if kind.resource == "" || kind.resource == "leases" || kind.verb == "WATCH" || kind.verb == "LIST" {
 			continue
 		}
-		if sub := s.labels["subresource"]; sub != "" {
+		if sub := s.Labels["subresource"]; sub != "" {
 			kind.resource += "/" + sub
 		}
-		counts[kind] += s.value
+		counts[kind] += s.Value
 	}
 	return counts, nil
 }

@@ -163,7 +163,8 @@ func (b *bench) setDue(ctx context.Context, count int, at func(i int) time.Time)
 	started := time.Now()
 	list := make([]due, count)
 	err := each(ctx, b.concurrency, count, func(ctx context.Context, i int) (err error) {
-		list[i], err = b.records.setDue(ctx, b.connections[i], at(i))
+		list[i].at = at(i)
+		list[i].token, err = b.records.SetDue(ctx, b.connections[i], list[i].at)
 		return err
 	})
 	b.aging = time.Since(started)

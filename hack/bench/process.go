@@ -14,6 +14,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/prom"
 )
 
 const (
@@ -67,14 +68,14 @@ func (p *process) settled(ctx context.Context, connections int) (time.Time, erro
 			return time.Time{}, fmt.Errorf("the operator does not come to rest: %w", err)
 		}
 		seen := time.Now()
-		page, err := fetch(ctx, p.MetricsURL)
+		page, err := prom.Fetch(ctx, p.MetricsURL)
 		if err != nil {
 			return time.Time{}, err
 		}
 		const controller = "oauthconnection"
-		done := total(page, "controller_runtime_reconcile_total", "controller", controller) >= float64(connections)
-		busy := total(page, "workqueue_depth", "name", controller) +
-			total(page, "controller_runtime_active_workers", "controller", controller)
+		done := prom.Total(page, "controller_runtime_reconcile_total", "controller", controller) >= float64(connections)
+		busy := prom.Total(page, "workqueue_depth", "name", controller) +
+			prom.Total(page, "controller_runtime_active_workers", "controller", controller)
 		if done && busy == 0 {
 			return seen, nil
 		}
