@@ -51,13 +51,15 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	// API Priority and Fairness decides what is too much, not a bucket in the client.
+	config.QPS = -1
 	now := clusterclock.New(nodeTime)
 	config.Wrap(now.Observe)
-	mgr, err := newManager(config, o, self.id)
+	scheme, err := newScheme()
 	if err != nil {
 		return err
 	}
-	live, err := newLiveClient(mgr.GetConfig(), mgr.GetScheme())
+	live, err := newLiveClient(config, scheme)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,20 @@ func run(ctx context.Context, o *options) error {
 	store := &tokenstore.Store{
 		Client: live, Namespace: o.namespace, Keyring: keyring, Clock: now, Holder: self.holder, Journal: self.journal,
 	}
-	if err := self.replay(ctx, store, metrics.Registry); err != nil {
+	if err = self.replay(ctx, store, metrics.Registry); err == nil {
+		err = work(ctx, config, self.id, o, live, keyring, store, now)
+	}
+	// Past a lost lease, a signal or a start that failed: an answer of a provider that is not saved yet cannot be had again.
+	if waiting := store.Unsaved(); waiting > 0 {
+		log.Log.Info("waiting until every token is saved", "tokens", waiting)
+	}
+	return errors.Join(err, store.Flush(context.Background()))
+}
+
+// work runs the manager until ctx ends or the lease is lost.
+func work(ctx context.Context, config *rest.Config, id string, o *options, live client.Client, keyring *seal.Keyring, store *tokenstore.Store, now *clusterclock.Clock) error {
+	mgr, err := newManager(config, live.Scheme(), o, id)
+	if err != nil {
 		return err
 	}
 	if err := wire(ctx, mgr, o, live, keyring, store, now); err != nil {
@@ -80,12 +95,7 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.AddReadyzCheck("cache", cacheSynced(mgr)); err != nil {
 		return err
 	}
-	err = mgr.Start(ctx)
-	// Past a lost lease or a signal: an answer of a provider that is not saved yet cannot be had again.
-	if waiting := store.Unsaved(); waiting > 0 {
-		log.Log.Info("waiting until every token is saved", "tokens", waiting)
-	}
-	return errors.Join(err, store.Flush(context.Background()))
+	return mgr.Start(ctx)
 }
 
 // wire makes the reconcilers and the callback server.
@@ -146,13 +156,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	)
 }
 
-func newManager(config *rest.Config, o *options, id string) (ctrl.Manager, error) {
-	// API Priority and Fairness decides what is too much, not a bucket in the client.
-	config.QPS = -1
-	scheme, err := newScheme()
-	if err != nil {
-		return nil, err
-	}
+func newManager(config *rest.Config, scheme *runtime.Scheme, o *options, id string) (ctrl.Manager, error) {
 	lock, err := leaseLock(config, o.namespace, id)
 	if err != nil {
 		return nil, err

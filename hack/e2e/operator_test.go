@@ -42,6 +42,8 @@ func stories() []story {
 		{name: "TenThousandStartsByStrangersCostNothing", tell: floodCostsNothing},
 		{name: "TheExamplesFollowTheTokenIntoRealServers", tell: examplesFollowTheToken},
 		{name: "AnOutageOfTheAPIServerLosesNoAnswerOfTheProvider", tell: outageLosesNothing},
+		{name: "AKillDuringAnOutageLosesNoAnswerOfTheProvider", tell: killLosesNothing},
+		{name: "ALeaderThatStartsAgainLeadsAtOnce", tell: leadsAgain},
 	}
 }
 

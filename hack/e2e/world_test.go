@@ -98,6 +98,14 @@ func (w *world) start(t *testing.T, args ...string) *operator.Process {
 
 func (w *world) startWith(t *testing.T, o operator.Options) *operator.Process {
 	t.Helper()
+	p := w.launch(t, o)
+	w.ready(t, p)
+	return p
+}
+
+// launch runs one more operator, which the public address does not lead to before it is ready.
+func (w *world) launch(t *testing.T, o operator.Options) *operator.Process {
+	t.Helper()
 	o.Config, o.PublicURL = w.identity, w.front.URL
 	// The front says who the visitor is: the rate limit for one address is not what is tested.
 	o.Args = append([]string{"--trusted-proxy=127.0.0.0/8"}, o.Args...)
@@ -108,13 +116,17 @@ func (w *world) startWith(t *testing.T, o operator.Options) *operator.Process {
 	w.mu.Lock()
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
+	return p
+}
+
+func (w *world) ready(t *testing.T, p *operator.Process) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := p.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
 	w.front.add(p.CallbackURL)
-	return p
 }
 
 // kill ends an operator as a crash does.
