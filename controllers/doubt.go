@@ -34,9 +34,12 @@ func (p *pass) suspect() {
 	switch {
 	case r.Doubt != nil, i == nil, !renewable(r), i.RefreshTokenHash != r.Token.RefreshToken.Hash():
 		return
-	case i.Holder != p.Store.Holder && p.now.Before(i.Deadline):
-		p.wake(i.Deadline) // whatever else the connection waits for until then
-		return
+	}
+	if until := p.Store.FencedUntil(p.key, r); p.now.Before(until) {
+		p.wake(until) // whatever else the connection waits for until then
+		if p.now.Before(i.Deadline) {
+			return
+		}
 	}
 	r.Doubt = &tokenstore.Doubt{Since: begunAt(i), Cause: tokenstore.DoubtInterrupted}
 }
@@ -214,10 +217,14 @@ func (p *pass) endedWords(code string) string {
 // inFlight is what is said while another process may be using the refresh token.
 func (p *pass) inFlight() *stop {
 	halt := &stop{Reason: v1alpha1.ReasonProgressing, Retry: inFlightRetry, Message: "another process of the operator began a renewal that has not ended"}
-	if i := p.record.Intent; i != nil {
-		halt.Retry = min(max(i.Deadline.Sub(p.now), time.Millisecond), tokenstore.IntentLifetime)
+	if i, until := p.record.Intent, p.Store.FencedUntil(p.key, p.record); i != nil && !until.IsZero() {
+		halt.Retry = min(max(until.Sub(p.now), time.Millisecond), tokenstore.IntentLifetime)
 		halt.Message = fmt.Sprintf("the renewal that another process of the operator began at %s has not ended; if that process died, it is taken over at %s and nothing is to be done",
-			clockTime(begunAt(i)), clockTime(i.Deadline))
+			clockTime(begunAt(i)), clockTime(until))
+		if p.doubted() {
+			halt.Reason = v1alpha1.ReasonAtRisk
+			halt.Message = p.feared() + "; it is tried at " + clockTime(until) + ", and there is nothing to do unless the provider refuses it then"
+		}
 	}
 	return halt
 }

@@ -138,13 +138,16 @@ func (d *doubtful) look(after time.Duration) *metav1.Condition {
 	return meta.FindStatusCondition(d.conn.Status.Conditions, last)
 }
 
-// killed leaves an intent of another process, as it is found once that can be taken over.
+// killed leaves an intent of another process, and has it seen early enough to be taken over at its deadline.
 func (d *doubtful) killed() {
 	d.t.Helper()
 	other := &tokenstore.Store{Client: d.api, Namespace: "operator", Keyring: d.Store.Keyring, Holder: "dead", Clock: d.elapsed}
 	seen, err := other.Get(d.t.Context(), d.key)
 	if err == nil {
 		_, err = other.Begin(d.t.Context(), d.key, seen)
+	}
+	if err == nil {
+		_, err = d.Store.Get(d.t.Context(), d.key)
 	}
 	if err != nil {
 		d.t.Fatal(err)

@@ -170,6 +170,19 @@ func TestAnotherProcessesRenewalIsWaitedForUntilItsDeadline(t *testing.T) {
 	d.says(d.look(40*time.Second), v1alpha1.ReasonAtRisk, "the operator was killed")
 }
 
+func TestARenewalThatNobodySawBeforeItsDeadlineIsARiskFromThenOnAndLeftToItsHolderForAWhile(t *testing.T) {
+	d := newDoubtful(t, func(*pass) {})
+	d.elapsed.SetTime(noon.Add(-10 * time.Minute))
+	d.killed()
+	d.Store = &tokenstore.Store{Client: d.api, Namespace: "operator", Keyring: d.Store.Keyring, Holder: "later", Clock: d.elapsed}
+	d.says(d.look(10*time.Minute), v1alpha1.ReasonAtRisk, "the renewal that began at "+clockTime(noon.Add(-10*time.Minute)), "it is tried at "+clockTime(noon.Add(20*time.Second)))
+	if want := noon.Add(20 * time.Second); !d.wakeAt.Equal(want) || len(d.asked) != 0 {
+		t.Errorf("the next look is at %s, asked %v", d.wakeAt, d.asked)
+	}
+	d.answers[tokenPath] = renewed
+	d.says(d.look(20*time.Second), v1alpha1.ReasonFresh)
+}
+
 func TestAnInterruptedRenewalIsDecidedAlsoWhereNoneIsDue(t *testing.T) {
 	d := newDoubtful(t, func(p *pass) { p.record.Token.Expiry = noon.Add(100 * time.Hour) })
 	d.killed()

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,19 +36,19 @@ var errContended = errors.New("too many others write the record")
 // Begin announces a token request: it stores an intent in place of the version r was read from. Every
 // Begin that succeeds must be followed by Save, Fail, Delete or Abandon; until then Flush waits.
 //
-// It fails with ErrInFlight where another holder's intent is not past its deadline, with ErrUnsaved
+// It fails with ErrInFlight where another holder's intent stands (see FencedUntil), with ErrUnsaved
 // where the keeper holds a newer record, with ErrConflict where r is not what is stored. This process's
 // own intent is taken over: of an attempt of its own it knows how it ended. An intent of another holder is
-// taken over when it expired, or at once where that holder is known to be dead, and returned as Interrupted: what that holder did with the refresh token is
-// not known. Where it is the token that is still held, Doubt says so from then on; to decide that is the
-// caller's.
+// taken over when it has expired, or at once where that holder is known to be dead, and returned as
+// Interrupted: what that holder did with the refresh token is not known. Where it is the token that is
+// still held, Doubt says so from then on; to decide that is the caller's.
 func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) {
 	if s.Pending(key.UID) {
 		return nil, ErrUnsaved
 	}
 	now, found := s.Clock.Now(), r.origin.intent
 	foreign := found != nil && found.Holder != s.Holder
-	if foreign && !s.outlived(found) && now.Before(found.Deadline) {
+	if now.Before(s.FencedUntil(key, r)) {
 		return nil, ErrInFlight
 	}
 	next := r.settled()
@@ -76,13 +75,6 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 		stored.Interrupted = copied(found)
 	}
 	return stored, nil
-}
-
-// outlived says that an intent is of a former process that held our journal, and so of one that ended.
-func (s *Store) outlived(i *Intent) bool {
-	mine, _, journalled := strings.Cut(s.Holder, "/")
-	theirs, _, _ := strings.Cut(i.Holder, "/")
-	return journalled && mine == theirs
 }
 
 // Save stores the outcome of an attempt. It does not end with ctx: the provider has already answered.

@@ -26,8 +26,8 @@ func TestNobodyElseBeginsUntilTheDeadline(t *testing.T) {
 		t.Errorf("got intent %+v", first.Intent)
 	}
 
-	c.clock.SetTime(noon.Add(IntentLifetime - time.Nanosecond))
 	seen := must(t)(b.Get(t.Context(), key))
+	c.clock.SetTime(noon.Add(IntentLifetime - time.Nanosecond))
 	if _, err := b.Begin(t.Context(), key, seen); !errors.Is(err, ErrInFlight) {
 		t.Errorf("before the deadline: got %v, want ErrInFlight", err)
 	}
@@ -51,6 +51,32 @@ func TestNobodyElseBeginsUntilTheDeadline(t *testing.T) {
 	}
 }
 
+func TestAnExpiredAttemptThatNobodySawIsLeftToItsHolderForAWhile(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
+
+	end := noon.Add(10 * time.Minute) // of an outage of the API server
+	c.clock.SetTime(end)
+	seen := must(t)(b.Get(t.Context(), key))
+	if got := b.FencedUntil(key, seen); !got.Equal(end.Add(stand)) {
+		t.Errorf("it is fenced until %s", got)
+	}
+	if _, err := b.Begin(t.Context(), key, seen); !errors.Is(err, ErrInFlight) {
+		t.Errorf("at first sight: got %v, want ErrInFlight", err)
+	}
+	c.clock.SetTime(end.Add(stand))
+	if got := must(t)(b.Begin(t.Context(), key, must(t)(b.Get(t.Context(), key)))); got.Interrupted == nil {
+		t.Error("it was not taken over")
+	}
+	if got := must(t)(a.Get(t.Context(), key)); a.FencedUntil(key, got).IsZero() {
+		t.Error("another attempt that is seen for the first time is no fence")
+	}
+}
+
 func TestADoubtOutlivesTheNextCrashAndKeepsItsTime(t *testing.T) {
 	c := newCluster(t)
 	a, _ := c.replica("a")
@@ -58,10 +84,11 @@ func TestADoubtOutlivesTheNextCrashAndKeepsItsTime(t *testing.T) {
 	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
 	for i := range 3 {
 		s, _ := c.replica(strconv.Itoa(i))
-		must(t)(s.Begin(t.Context(), key, must(t)(s.Get(t.Context(), key))))
+		r := must(t)(s.Get(t.Context(), key))
 		c.clock.SetTime(c.clock.Now().Add(IntentLifetime))
+		must(t)(s.Begin(t.Context(), key, r))
 	}
-	if got := must(t)(a.Get(t.Context(), key)); got.Doubt == nil || !got.Doubt.Since.Equal(noon) {
+	if got := must(t)(a.Get(t.Context(), key)); got.Doubt == nil || !got.Doubt.Since.Equal(noon.Add(IntentLifetime)) {
 		t.Errorf("got doubt %+v, want the one of the first crash", got.Doubt)
 	}
 }
@@ -72,8 +99,9 @@ func TestAnAttemptWithoutARefreshTokenLeavesNoDoubt(t *testing.T) {
 	b, _ := c.replica("b")
 	key := newKey()
 	must(t)(a.Begin(t.Context(), key, &Record{Grant: "ClientCredentials"}))
+	seen := must(t)(b.Get(t.Context(), key))
 	c.clock.SetTime(noon.Add(IntentLifetime))
-	if got := must(t)(b.Begin(t.Context(), key, must(t)(b.Get(t.Context(), key)))); got.Interrupted == nil || got.Doubt != nil {
+	if got := must(t)(b.Begin(t.Context(), key, seen)); got.Interrupted == nil || got.Doubt != nil {
 		t.Errorf("got interrupted %+v, doubt %+v", got.Interrupted, got.Doubt)
 	}
 }

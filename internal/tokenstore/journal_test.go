@@ -94,12 +94,14 @@ func TestAReplayedTokenGivesWayToWhatIsNewer(t *testing.T) {
 	}{
 		"nothing happened": {func(*testing.T, *cluster, *Store, Key) {}, "first, 1"},
 		"a sibling took over and has no token yet": {func(t *testing.T, c *cluster, s *Store, key Key) {
+			r := must(t)(s.Get(t.Context(), key))
 			c.clock.SetTime(noon.Add(IntentLifetime))
-			must(t)(s.Begin(t.Context(), key, must(t)(s.Get(t.Context(), key))))
+			must(t)(s.Begin(t.Context(), key, r))
 		}, "first, 1"},
 		"a sibling took over and got a later token": {func(t *testing.T, c *cluster, s *Store, key Key) {
+			r := must(t)(s.Get(t.Context(), key))
 			c.clock.SetTime(noon.Add(IntentLifetime))
-			r := must(t)(s.Begin(t.Context(), key, must(t)(s.Get(t.Context(), key))))
+			r = must(t)(s.Begin(t.Context(), key, r))
 			must(t)(s.Save(t.Context(), key, refreshed(r, 5)))
 		}, "first, 5"},
 		"a person consented again": {func(t *testing.T, _ *cluster, s *Store, key Key) {

@@ -88,6 +88,6 @@ func (s *Store) schedule() backoff.BackOff {
 		return s.Retry()
 	}
 	return &backoff.ExponentialBackOff{
-		InitialInterval: 100 * time.Millisecond, MaxInterval: 15 * time.Second, Multiplier: 2, RandomizationFactor: 0.5,
+		InitialInterval: 100 * time.Millisecond, MaxInterval: 10 * time.Second, Multiplier: 2, RandomizationFactor: 0.5, // within stand
 	}
 }

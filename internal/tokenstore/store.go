@@ -83,12 +83,13 @@ type Store struct {
 	// What comes before a slash names its journal: another holder of that is a process that has ended.
 	Holder string
 	Clock  clock.PassiveClock
-	// Retry is the schedule on which an unsaved record is tried again; nil means from 100 ms to 15 s.
+	// Retry is the schedule on which an unsaved record is tried again; nil means from 100 ms to 10 s.
 	Retry func() backoff.BackOff
 	// Journal keeps what is not saved yet from being lost with the process; nil means nowhere.
 	Journal *journal.Journal
 
-	keeper keeper
+	keeper   keeper
+	standing standing
 }
 
 // Get returns the live record, or the one the keeper still holds (Pending says so). It fails with
@@ -136,7 +137,15 @@ func (s *Store) read(ctx context.Context, key Key) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the record: %w", err)
 	}
-	return s.open(ctx, key, secret)
+	record, err := s.open(ctx, key, secret)
+	if err == nil {
+		foreign := record.origin.intent
+		if foreign != nil && foreign.Holder == s.Holder {
+			foreign = nil
+		}
+		s.standing.note(key.UID, foreign, s.Clock.Now())
+	}
+	return record, err
 }
 
 // open returns what Get says of a Secret that was read.
