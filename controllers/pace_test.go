@@ -78,9 +78,9 @@ func TestARecordThatWasToldToWaitTeachesTheLaneOfItsClient(t *testing.T) {
 		p.record.Failure.NotBefore = noon.Add(10 * time.Minute)
 	})
 	told.teach()
-	other := *told
-	other.record = &*told.record
-	other.record.Failure = nil
+	other, record := *told, *told.record
+	record.Failure = nil
+	other.record = &record
 	permit, err := other.enter(&other.client.Client)
 	if permit != nil || stopOf(t, err).Reason != v1alpha1.ReasonThrottled {
 		t.Errorf("another connection of the client may go: %v", err)

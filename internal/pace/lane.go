@@ -41,10 +41,10 @@ func (l *lane) learn(p *Permit, o Outcome, now time.Time) {
 	default:
 		l.endpoint.answered()
 	}
-	switch {
-	case o.Verdict == Succeeded:
+	switch o.Verdict {
+	case Succeeded:
 		l.tempo.succeeded(now)
-	case o.Verdict == Throttled:
+	case Throttled:
 		l.tempo.throttled(p.sent, now)
 		if o.RetryAfter <= 0 {
 			l.hold(now.Add(unasked), now)

@@ -59,9 +59,13 @@ func (s *share) member(namespace string) *member {
 // call takes the next one out of its line and keeps a place for it; nil where nobody may go. Namespaces
 // that open does not let pass are left out.
 func (s *share) call(open func(namespace string) bool) *waiter {
+	free := s.places - s.taken
+	if free == 0 || s.waiting == 0 {
+		return nil
+	}
 	var next *member
 	for namespace, m := range s.members {
-		if len(m.line) > 0 && m.taken < s.places-s.taken && m.before(next) && open(namespace) {
+		if len(m.line) > 0 && m.taken < free && m.before(next) && open(namespace) {
 			next = m
 		}
 	}
