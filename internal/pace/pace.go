@@ -4,13 +4,16 @@
 // Package pace says who may go now, and wakes those who may not once they may. It holds state in memory
 // only: what it forgets with its process is learnt again from the next answers.
 //
-//	             ┌─ Turns ──────────────────┐           ┌─ Lanes, one per client of a token endpoint ──┐
-//	work queue ─►│ a worker for this        │─► a pass ─►│ Retry-After? failing? too fast? too many?   │─► token request
-//	     ▲       │ namespace?               │           └──────┬───────────────────────────────────────┘        │
-//	     │       └──────┬───────────────────┘                  │ no                                              │
-//	     │           no │                                      ▼                                                 │
-//	     │              └────────► parked, by namespace, the most urgent first ◄─────── its outcome, a place ────┘
-//	     └──── wake: a place is kept for the connection ───────┘                        given back, a timer
+//	             Turns, by namespace          Lanes, one per client of a token endpoint
+//	             ┌───────────────────┐        ┌──────────────────────────────────────┐
+//	work queue ─►│ is a worker free  │─ yes ─►│ told to wait? down? too fast? enough │─ may go ─► token request
+//	     ▲       │ for it?           │  pass  │ under way?                           │                 │
+//	     │       └─────────┬─────────┘        └──────────────────┬───────────────────┘                 │
+//	     │                 │ no                                  │ must wait                           │
+//	     │                 ▼                                     ▼                                     ▼
+//	     │          parked in the line of its namespace, the most urgent first ◄────── outcome, place given
+//	     │                                    │                                        back, timer
+//	     └────────── woken ◄── a place is kept for it
 //
 // Both divide places by the same rule (share): a namespace may take one while it holds fewer than are
 // free. So one busy namespace gets half of them, k busy ones 1/(k+1) each, and a newcomer finds room. Of

@@ -1,0 +1,55 @@
+// Copyright The oauth-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pace
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// setBack is a clock that somebody sets back or forward.
+type setBack struct {
+	clock.PassiveClock
+	by atomic.Int64
+}
+
+func (c *setBack) Now() time.Time { return time.Now().Add(-time.Duration(c.by.Load())) }
+
+func TestAClockThatIsSetMakesNobodyWaitForEver(t *testing.T) {
+	onTheRoad(t, func(r *road) {
+		set := &setBack{}
+		r.Lanes = NewLanes(set, r.woken.wake)
+		r.Hold(github, set.Now().Add(10*time.Second))
+		r.waits(key("team-a", 0), github, Told)
+		set.by.Store(int64(5 * time.Second))
+		if early := r.after(14 * time.Second); len(early) != 0 {
+			t.Errorf("woken too early by the clock: %v", early)
+		}
+		if got := r.after(time.Second); len(got) != 1 {
+			t.Errorf("woken: %v", got)
+		}
+		r.goes(key("team-a", 0), github)
+
+		r.Hold(github, set.Now().Add(time.Hour))
+		r.waits(key("team-a", 0), github, Told)
+		set.by.Store(int64(-time.Hour))
+		r.Review()
+		if got := r.after(0); len(got) != 1 {
+			t.Errorf("woken: %v", got)
+		}
+		r.goes(key("team-a", 0), github)
+
+		r.Hold(github, set.Now().Add(time.Hour))
+		set.by.Store(int64(24 * time.Hour))
+		if wait := r.waits(key("team-a", 0), github, Told); wait > 25*time.Hour {
+			t.Errorf("it waits for %s", wait)
+		}
+		if got := r.after(time.Hour + time.Second); len(got) != 1 {
+			t.Errorf("woken: %v", got)
+		}
+	})
+}
