@@ -75,6 +75,7 @@ func scenarios() []scenario {
 		{"sigkill-grace", "SIGKILLs, the provider has a grace of 60 s", sigkillGrace},
 		{"sigkill-no-grace", "SIGKILLs, no grace, a spent token ends the grant", sigkillNoGrace},
 		{"points", "killed at every step of a refresh", points},
+		{"api-away", "the API server goes away between answer and write", apiAway},
 	}
 }
 

@@ -97,6 +97,16 @@ func (p *pod) stop(ctx context.Context) error {
 	return nil
 }
 
+// revive starts the container again where it ended by itself, as the kubelet does.
+func (p *pod) revive(ctx context.Context) error {
+	select {
+	case <-p.Done():
+		return errors.Join(ctx.Err(), p.start(""))
+	default:
+		return nil
+	}
+}
+
 // ended waits until the container ends by itself.
 func (p *pod) ended(ctx context.Context, limit time.Duration) error {
 	select {
