@@ -113,7 +113,9 @@ func (p *patient) mendFor(reason string) string {
 		return "drop the scopes from spec.scopes, or have them granted and run: " + p.next("connect")
 	case v1alpha1.ReasonClientRejected:
 		return "correct client id or client secret as the provider has them, then: " + p.next("refresh")
-	case v1alpha1.ReasonRefreshFailed, v1alpha1.ReasonThrottled, v1alpha1.ReasonAtRisk, v1alpha1.ReasonTokenExpired:
+	case v1alpha1.ReasonAtRisk:
+		return "it is tried without you, unless the message says otherwise; at once with: " + p.next("refresh") + ", and if the provider refuses it: " + p.next("connect")
+	case v1alpha1.ReasonRefreshFailed, v1alpha1.ReasonThrottled, v1alpha1.ReasonTokenExpired:
 		return "it is tried again; at once with: " + p.next("refresh")
 	case v1alpha1.ReasonTokenUnsaved:
 		return "do not delete the operator's pods; see why the API server refuses writes"

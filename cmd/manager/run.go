@@ -135,6 +135,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 		Starts:      controllers.Starts{Modes: o.modes(), Keyring: keyring, PublicURL: o.publicURL},
 		Concurrency: o.concurrency,
 	}
+	now.OnJump(wakeAfterJump(ctx, connections))
 	attempts := &connect.Attempts{
 		Connections: mgr.GetClient(), Client: live, Resolver: resolver, Store: store, Keyring: keyring,
 		Clock: now, Events: mgr.GetEventRecorder("oauth-operator"),
@@ -148,6 +149,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *options, live client.Client,
 	return errors.Join(
 		connections.SetupWithManager(ctx, mgr),
 		connections.RegisterPace(metrics.Registry),
+		registerClock(metrics.Registry, now),
 		(&controllers.AuthorizationReconciler{Client: mgr.GetClient(), Attempts: attempts, PublicURL: o.publicURL, Clock: now}).SetupWithManager(mgr),
 		(&controllers.ProviderReconciler{Client: mgr.GetClient(), Resolver: resolver}).SetupWithManager(mgr),
 		keepHouse(mgr, o, live, store, resolver),
