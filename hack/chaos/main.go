@@ -76,6 +76,9 @@ func scenarios() []scenario {
 		{"sigkill-no-grace", "SIGKILLs, no grace, a spent token ends the grant", sigkillNoGrace},
 		{"points", "killed at every step of a refresh", points},
 		{"api-away", "the API server goes away between answer and write", apiAway},
+		{"two-leaders", "two operators lead at the same time, with clocks 5 min apart", twoLeaders},
+		{"soak", "10 % 5xx, 5 % hangs, bursts of 429", soak},
+		{"restart-fresh", "restart while every token is fresh", restartFresh},
 	}
 }
 

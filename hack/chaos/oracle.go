@@ -31,6 +31,7 @@ const (
 // arrival is one request.
 type arrival struct {
 	at         time.Time
+	processed  time.Time // zero: it was not
 	family     int
 	generation int
 	client     string
@@ -108,6 +109,7 @@ func (o *oracle) spend(a *arrival, r rules) grant {
 		return grant{refused: true}
 	}
 	f, now := o.families[a.family], time.Now()
+	a.processed = now
 	switch {
 	case !r.rotates:
 	case a.generation == f.good:
