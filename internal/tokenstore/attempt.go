@@ -34,7 +34,8 @@ const (
 var errContended = errors.New("too many others write the record")
 
 // Begin announces a token request: it stores an intent in place of the version r was read from. Every
-// Begin that succeeds must be followed by Save, Fail, Delete or Abandon; until then Flush waits.
+// Begin that succeeds must be followed by Save, Fail, Delete or Abandon; until then Flush waits. It is not
+// begun once ctx has ended, and ends by itself within 10 s once it is.
 //
 // It fails with ErrInFlight where another holder's intent stands (see FencedUntil), with ErrUnsaved
 // where the keeper holds a newer record, with ErrConflict where r is not what is stored. This process's
@@ -60,6 +61,12 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 		next.Doubt = &Doubt{Since: found.Deadline.Add(-IntentLifetime), Cause: DoubtInterrupted}
 	}
 
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Cut off halfway it could be stored all the same, by a process that ends and never sends the request.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
 	s.keeper.begin(key.UID)
 	stored, err := s.write(ctx, key, next)
 	if err != nil {

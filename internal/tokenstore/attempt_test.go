@@ -51,6 +51,27 @@ func TestNobodyElseBeginsUntilTheDeadline(t *testing.T) {
 	}
 }
 
+func TestAnAttemptIsAnnouncedToTheEndOrNotAtAll(t *testing.T) {
+	c := newCluster(t)
+	s, tap := c.replica("a")
+	key := newKey()
+	r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	ctx, cancel := context.WithCancel(t.Context())
+	tap.set(on("update", func() error { cancel(); return nil }), nil) // SIGTERM comes while it is written
+	begun := must(t)(s.Begin(ctx, key, r))
+	tap.set(nil, nil)
+	if stored := must(t)(s.Get(t.Context(), key)); stored.Intent == nil || stored.Intent.Attempt != begun.Intent.Attempt {
+		t.Errorf("what is stored is %+v", stored.Intent)
+	}
+	saved := must(t)(s.Save(ctx, key, refreshed(begun, 1)))
+	if _, err := s.Begin(ctx, key, saved); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: got %v, want context.Canceled", err)
+	}
+	if stored := must(t)(s.Get(t.Context(), key)); stored.Intent != nil {
+		t.Errorf("an attempt that was not begun left %+v", stored.Intent)
+	}
+}
+
 func TestAnExpiredAttemptThatNobodySawIsLeftToItsHolderForAWhile(t *testing.T) {
 	c := newCluster(t)
 	a, _ := c.replica("a")
