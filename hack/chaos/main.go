@@ -79,6 +79,9 @@ func scenarios() []scenario {
 		{"two-leaders", "two operators lead at the same time, with clocks 5 min apart", twoLeaders},
 		{"soak", "10 % 5xx, 5 % hangs, bursts of 429", soak},
 		{"restart-fresh", "restart while every token is fresh", restartFresh},
+		{"failover", "the leader dies, ends, or starts again", failover},
+		{"conflicts", "others write to every object all the time", conflicts},
+		{"herd", "everything is due at once after an outage of a provider that throttles", herd},
 	}
 }
 
