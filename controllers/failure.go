@@ -40,12 +40,12 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 	if cause.RetryAfter > 0 {
 		f.NotBefore = now.Add(cause.RetryAfter)
 	}
-	backoff := oauth.Backoff(int(f.Count), string(p.conn.UID))
+	backoff := p.backoff(f)
 	switch cause.Kind {
 	case oauth.Misconfigured:
 		// Only a change helps: RetryAt stays zero.
 	case oauth.ClientRejected:
-		f.RetryAt = now.Add(clientRejectedRetry)
+		f.RetryAt = now.Add(max(cause.RetryAfter, clientRejectedRetry))
 	case oauth.Transient, oauth.Ambiguous:
 		if f.Count == 1 && p.mayRepeat() {
 			backoff = promptRetry
@@ -56,6 +56,17 @@ func (p *pass) nextTry(cause *oauth.Error) tokenstore.Failure {
 		f.RetryAt = now.Add(max(cause.RetryAfter, backoff))
 	}
 	return f
+}
+
+// backoff is how long to wait after a failure, unless the provider says it. While the access token works
+// what is left of its life is spent on several tries.
+func (p *pass) backoff(f tokenstore.Failure) time.Duration {
+	seed := string(p.conn.UID)
+	wait := oauth.Backoff(int(f.Count), seed)
+	if left := p.record.Token.Expiry.Sub(f.At); left > 0 && f.Kind != oauth.Throttled {
+		wait = min(wait, max(left/4, oauth.Backoff(1, seed)))
+	}
+	return wait
 }
 
 // mayRepeat says whether a refresh token that may have been spent is still good for one more try.
@@ -70,6 +81,9 @@ func (p *pass) failureStop() error {
 	halt := &stop{Stalled: f.Kind == oauth.Unexpected && p.now.Sub(f.Since) > patience}
 	if !f.RetryAt.IsZero() {
 		halt.Retry = max(f.RetryAt.Sub(p.now), time.Millisecond)
+	}
+	if p.toldToWait() {
+		p.wake(f.NotBefore) // what was mended meanwhile is tried then
 	}
 	who := "the token endpoint of " + p.client.DisplayName
 	again := "; it is asked again at " + clockTime(f.RetryAt)

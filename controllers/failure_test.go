@@ -6,9 +6,11 @@ package controllers
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
 func TestARefusedClientIsLookedForWhereItWasWritten(t *testing.T) {
@@ -51,6 +53,34 @@ func TestARefusedClientIsLookedForWhereItWasWritten(t *testing.T) {
 				t.Errorf("%s: the message is %q; it does not say %q", name, message, part)
 			}
 		}
+	}
+}
+
+func TestWhatIsLeftOfATokenIsSpentOnSeveralTries(t *testing.T) {
+	for _, row := range []struct {
+		kind        oauth.Kind
+		failures    int32
+		left        time.Duration
+		least, most time.Duration
+	}{
+		{oauth.Transient, 9, 10 * time.Hour, 4 * time.Minute, 6 * time.Minute},
+		{oauth.Transient, 9, 4 * time.Minute, time.Minute, time.Minute},
+		{oauth.Unreachable, 9, time.Second, 4 * time.Second, 6 * time.Second},
+		{oauth.Unexpected, 1, 4 * time.Minute, 4 * time.Second, 6 * time.Second},
+		{oauth.Transient, 9, -time.Second, 4 * time.Minute, 6 * time.Minute},
+		{oauth.Throttled, 9, time.Minute, 4 * time.Minute, 6 * time.Minute},
+	} {
+		p := walkAt(noon, func(p *pass) {
+			p.record.Token.Expiry = noon.Add(row.left)
+			p.record.Failure = &tokenstore.Failure{Count: row.failures - 1, Kind: row.kind, Since: noon.Add(-time.Hour)}
+		})
+		if got := p.nextTry(&oauth.Error{Kind: row.kind}).RetryAt.Sub(noon); got < row.least || got > row.most {
+			t.Errorf("%s, %d failures, %s left: tried again after %s", row.kind, row.failures, row.left, got)
+		}
+	}
+	p := walkAt(noon, func(p *pass) { p.record.Token.Expiry, p.record.Failure = time.Time{}, nil })
+	if got := p.nextTry(&oauth.Error{Kind: oauth.Unreachable}).RetryAt.Sub(noon); got > 6*time.Second || got < 4*time.Second {
+		t.Errorf("a token without an expiry: tried again after %s", got)
 	}
 }
 
