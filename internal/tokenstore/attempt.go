@@ -19,8 +19,10 @@ import (
 
 const (
 	// IntentLifetime fences a refresh token while it may be in use: a token request (30 s), the save
-	// after it (10 s), and some slack for clocks that differ.
+	// after it (10 s), and fenceSlack.
 	IntentLifetime = 45 * time.Second
+	// fenceSlack is for the write of the intent itself, and for clocks that differ.
+	fenceSlack = 5 * time.Second
 	// saveTimeout bounds one try to save.
 	saveTimeout = 10 * time.Second
 	// saveRounds bounds how often one try gives way to other writers; the keeper goes on after it.
@@ -65,13 +67,17 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 		return nil, err
 	}
 	// Cut off halfway it could be stored all the same, by a process that ends and never sends the request.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	s.keeper.begin(key.UID)
-	stored, err := s.write(ctx, key, next)
+	stored, err := s.write(detached, key, next)
 	if err != nil {
 		s.keeper.end(key.UID)
 		return nil, fmt.Errorf("begin: %w", err)
+	}
+	if s.Clock.Now().Sub(now) > fenceSlack {
+		s.keeper.end(key.UID)
+		return s.Begin(ctx, key, stored) // what is left of the fence is too short for a request and its save
 	}
 	if r.origin.version == "" {
 		s.keeper.revive(key.UID)
@@ -103,7 +109,8 @@ func (s *Store) Replace(ctx context.Context, key Key, r *Record) (*Record, error
 }
 
 // Fail ends an attempt that brought no token: the intent goes, the token stays, the failure is
-// remembered. It does not end with ctx and is not kept where it fails: the intent expires by itself.
+// remembered, also where the record was sealed anew or amended since. It does not end with ctx and is not
+// kept where it fails: the intent expires by itself.
 func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Record, error) {
 	defer s.keeper.end(key.UID)
 	next := r.settled()
@@ -111,6 +118,12 @@ func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Recor
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	stored, err := s.write(ctx, key, next)
+	if errors.Is(err, ErrConflict) {
+		if theirs, readErr := s.read(ctx, key); readErr == nil && ownAttempt(next, theirs) {
+			next.origin.version = theirs.origin.version
+			stored, err = s.write(ctx, key, next)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store a failure: %w", err)
 	}

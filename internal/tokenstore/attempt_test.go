@@ -72,6 +72,91 @@ func TestAnAttemptIsAnnouncedToTheEndOrNotAtAll(t *testing.T) {
 	}
 }
 
+func TestAnAttemptWhoseAnnouncementTookLongIsAnnouncedAgain(t *testing.T) {
+	c := newCluster(t)
+	a, tap := c.replica("a")
+	key := newKey()
+	r := must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	tap.set(nil, on("update", once(func() error { c.clock.SetTime(noon.Add(fenceSlack + time.Second)); return nil })))
+	begun := must(t)(a.Begin(t.Context(), key, r))
+	if got, want := begun.Intent.Deadline, c.clock.Now().Add(IntentLifetime); !got.Equal(want) {
+		t.Errorf("the fence stands until %s, want %s: the request begins now", got, want)
+	}
+	must(t)(a.Save(t.Context(), key, refreshed(begun, 1)))
+	flush(t, a)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	tap.set(nil, on("update", func() error { c.clock.SetTime(c.clock.Now().Add(time.Minute)); cancel(); return nil }))
+	if _, err := a.Begin(ctx, key, must(t)(a.Get(t.Context(), key))); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: got %v, want context.Canceled", err)
+	}
+	flush(t, a)
+}
+
+func TestAnAttemptFromAClockThatLeaptIsNoFenceForLong(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	c.clock.SetTime(noon.Add(24 * time.Hour))
+	must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
+	must(t)(b.Get(t.Context(), key))
+
+	c.clock.SetTime(noon) // it is set right
+	seen := must(t)(b.Get(t.Context(), key))
+	if got := b.FencedUntil(key, seen); !got.Equal(noon.Add(IntentLifetime)) {
+		t.Errorf("it is fenced until %s", got)
+	}
+	c.clock.SetTime(noon.Add(IntentLifetime))
+	must(t)(b.Begin(t.Context(), key, must(t)(b.Get(t.Context(), key))))
+}
+
+func TestOfAConnectionThatIsGoneNothingIsRemembered(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
+	must(t)(b.Get(t.Context(), key))
+	if err := b.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.standing.seen) != 0 {
+		t.Errorf("it remembers %v", b.standing.seen)
+	}
+}
+
+func TestAFailureIsStoredAlthoughTheRecordWasSealedAnewMeanwhile(t *testing.T) {
+	c := newCluster(t)
+	a, tap := c.replica("a")
+	key := newKey()
+	r := must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	begun := must(t)(a.Begin(t.Context(), key, r))
+	touch := func() {
+		secret := secretOf(t, a, key)
+		secret.Annotations["touched"] = "yes"
+		if err := env.Client.Update(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch()
+	if failed := must(t)(a.Fail(t.Context(), key, begun, Failure{Count: 1})); failed.Intent != nil {
+		t.Errorf("the attempt stands: %+v", failed.Intent)
+	}
+	if got := must(t)(a.Get(t.Context(), key)); got.Failure == nil || got.Intent != nil {
+		t.Errorf("stored are failure %+v, intent %+v", got.Failure, got.Intent)
+	}
+
+	again := must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
+	must(t)(a.Replace(t.Context(), key, consented("d", 1)))
+	tap.spent()
+	if _, err := a.Fail(t.Context(), key, again, Failure{Count: 2}); !errors.Is(err, ErrConflict) {
+		t.Errorf("over a new consent: got %v, want ErrConflict", err)
+	}
+}
+
 func TestAnExpiredAttemptThatNobodySawIsLeftToItsHolderForAWhile(t *testing.T) {
 	c := newCluster(t)
 	a, _ := c.replica("a")

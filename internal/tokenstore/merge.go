@@ -18,8 +18,8 @@ const (
 // merge decides between the record to be saved and the one that is stored instead of the expected
 // version. consent says that ours is a consent just given (Replace), not the outcome of an attempt.
 //
-// An attempt began on a consent that was stored then, so a different one is newer, whatever the clocks
-// say. Of two consents the later one stays: a keeper may come hours late. Within one consent our own
+// An attempt began on a consent or a seed that was stored then, so a different one is newer, whatever the
+// clocks say. Of two consents the later one stays: a keeper may come hours late. Within one consent our own
 // intent means that nobody else wrote a token since; without it, the token obtained later stays.
 func merge(ours, theirs *Record, consent bool) verdict {
 	switch {
@@ -27,7 +27,7 @@ func merge(ours, theirs *Record, consent bool) verdict {
 		return oursWins
 	case sameContent(ours, theirs):
 		return alreadyStored
-	case theirs.Authorization != ours.Authorization:
+	case theirs.Authorization != ours.Authorization, theirs.Seed != ours.Seed:
 		if consent && !theirs.AuthorizedAt.After(ours.AuthorizedAt) {
 			return oursWins
 		}

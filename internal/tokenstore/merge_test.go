@@ -15,6 +15,7 @@ func TestWhoStaysWhenTwoRecordsMeet(t *testing.T) {
 		r.Failure = &Failure{Count: 1}
 		return r
 	}
+	seeded := func(seed string, minute int) *Record { return &Record{Seed: seed, Token: token(minute)} }
 	for _, c := range []struct {
 		name         string
 		ours, theirs *Record
@@ -40,6 +41,8 @@ func TestWhoStaysWhenTwoRecordsMeet(t *testing.T) {
 		{"ours is a consent that is stored", consented("b", 3), consented("b", 3), true, alreadyStored},
 		{"ours is a consent that is stored and in use", consented("b", 3), attempt(consented("b", 3), "2"), true, alreadyStored},
 		{"ours is a consent that was stored and refreshed", consented("b", 3), refreshed(consented("b", 3), 7), true, theirsStay},
+		{"another seed was planted meanwhile", attempt(seeded("one", 5), "1"), attempt(&Record{Seed: "two"}, "2"), false, theirsStay},
+		{"the same seed", attempt(seeded("one", 5), "1"), attempt(&Record{Seed: "one"}, "2"), false, oursWins},
 		{"client credentials, two at once", attempt(&Record{Token: token(5)}, "1"), &Record{Token: token(6)}, false, theirsStay},
 	} {
 		if got := merge(c.ours, c.theirs, c.consent); got != c.want {

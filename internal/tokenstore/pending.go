@@ -43,7 +43,11 @@ func (s *Store) Hold() (release func()) {
 
 // Forget drops what is held of a connection that is being deleted, and keeps an attempt under way from
 // creating its record again. A new consent or a new attempt lifts that.
-func (s *Store) Forget(uid types.UID) { s.keeper.forget(uid, s.Clock.Now()) }
+func (s *Store) Forget(uid types.UID) {
+	now := s.Clock.Now()
+	s.standing.note(uid, nil, now)
+	s.keeper.forget(uid, now)
+}
 
 // keep hands a record to the keeper and returns the one it holds now.
 func (s *Store) keep(ctx context.Context, u *unsaved) *unsaved {

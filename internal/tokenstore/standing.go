@@ -55,20 +55,25 @@ func (s *standing) note(uid types.UID, foreign *Intent, now time.Time) {
 	case s.seen == nil:
 		s.seen = map[types.UID]sight{}
 	}
-	if s.seen[uid].attempt != foreign.Attempt {
+	if seen := s.seen[uid]; seen.attempt != foreign.Attempt || now.Before(seen.since) { // the clock was set back
 		s.seen[uid] = sight{foreign.Attempt, now}
 	}
 }
 
-// until is from when on an intent may be taken over.
+// until is from when on an intent may be taken over. Its deadline counts for no longer than an attempt lasts:
+// a clock that leapt may have made it.
 func (s *standing) until(uid types.UID, i *Intent, now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	over := now.Add(stand)
+	since := now
 	if seen := s.seen[uid]; seen.attempt == i.Attempt {
-		over = seen.since.Add(stand)
+		since = seen.since
 	}
-	if over.Before(i.Deadline) {
+	over, longest := since.Add(stand), since.Add(IntentLifetime)
+	switch {
+	case longest.Before(i.Deadline):
+		return longest
+	case over.Before(i.Deadline):
 		return i.Deadline
 	}
 	return over
