@@ -137,13 +137,14 @@ func urgency(conn *v1alpha1.OAuthConnection) time.Time {
 	return time.Unix(1<<40, 0) // its token does not end
 }
 
-// route is the lane that a token request of the client takes.
+// route is the lane that a token request of the client takes. Whoever knows a client's name can describe one
+// of the same fingerprint, with a wrong secret and with rules that call every refusal a throttling.
 func (p *pass) route(c *oauth.Client) pace.Route {
 	address := c.Endpoints.Token
 	if !p.actsForItself() && c.Endpoints.Refresh != "" {
 		address = c.Endpoints.Refresh
 	}
-	return pace.RouteOf(address, p.client.Fingerprint)
+	return pace.RouteOf(address, p.client.Owner+"/"+p.client.Fingerprint)
 }
 
 // teach closes the lane for what a record knows that this process may not.

@@ -85,6 +85,12 @@ func TestARecordThatWasToldToWaitTeachesTheLaneOfItsClient(t *testing.T) {
 	if permit != nil || stopOf(t, err).Reason != v1alpha1.ReasonThrottled {
 		t.Errorf("another connection of the client may go: %v", err)
 	}
+	elsewhere := *told.client
+	elsewhere.Owner = "team-b"
+	other.client = &elsewhere
+	if permit, _ = other.enter(&elsewhere.Client); permit == nil {
+		t.Error("a client of the same name, of somebody else, waits as well")
+	}
 }
 
 func TestWhatATokenRequestSaysOfItsEndpoint(t *testing.T) {

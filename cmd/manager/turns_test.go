@@ -4,11 +4,14 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
@@ -104,5 +107,45 @@ func TestAProviderThatAsksToWaitIsLeftAloneByAllConnectionsOfTheClient(t *testin
 	}
 	if len(requests) > 2+len(robots)+2 {
 		t.Errorf("%d requests for %d connections", len(requests), len(robots)+1)
+	}
+}
+
+// The name of a client is no secret: anybody can describe one of that name, with a secret that is wrong and
+// rules that call the refusal a throttling, and ask again and again.
+func TestAClientOfTheSameNameElsewhereSlowsNobodyDown(t *testing.T) {
+	t.Parallel()
+	w, hostile := newWorld(t, rotating), newWorld(t, rotating)
+	hostile.provider = w.provider
+	hostile.createSecret("wrong", map[string]string{"client-secret": "wrong"})
+	robot := hostile.apply("robot", "grant: ClientCredentials\n"+
+		"provider: {issuer: ISSUER, errors: [{code: invalid_client, means: Throttled}]}\n"+
+		"client: {id: "+idp.DefaultClient().ID+", secretRef: {name: wrong}}")
+	hostile.await(robot, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonThrottled)
+	ended := make(chan struct{})
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer close(ended)
+	asking.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%d"}}}`, v1alpha1.RefreshRequestedAnnotation, i))
+			_ = env.Client.Patch(t.Context(), robot.DeepCopy(), patch)
+		}
+	})
+
+	began := time.Now()
+	var robots []*v1alpha1.OAuthConnection
+	for i := range 10 {
+		robots = append(robots, w.apply("robot-"+strconv.Itoa(i), w.inline("grant: ClientCredentials")))
+	}
+	for _, robot := range robots {
+		w.await(robot, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("they waited for %s", took)
 	}
 }

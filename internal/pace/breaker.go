@@ -14,9 +14,12 @@ const (
 )
 
 // breaker spares an endpoint that is down. Each namespace finds out for itself, by one request at a time,
-// whether it is back: nobody's failing connection keeps others from finding out. One answer is enough.
+// whether it is back: nobody's failing connection keeps others from finding out. One answer is enough, and
+// whoever got it goes by what it gets itself from then on: tenants can have any endpoint fail for themselves.
 type breaker struct {
 	failures int
+	// well are the namespaces whose last request was answered.
+	well map[string]bool
 	// probes are of the namespaces that asked since the endpoint is down; nil while it is not.
 	probes map[string]*probe
 	opens  time.Time
@@ -31,9 +34,12 @@ type probe struct {
 
 func (b *breaker) down() bool { return b.probes != nil }
 
+// downFor says whether a namespace has to believe that.
+func (b *breaker) downFor(namespace string) bool { return b.down() && !b.well[namespace] }
+
 // opensAt is when a namespace may ask, unless its request is under way; zero where it need not wait.
 func (b *breaker) opensAt(namespace string) (at time.Time, busy bool) {
-	if !b.down() {
+	if !b.downFor(namespace) {
 		return time.Time{}, false
 	}
 	if p := b.probes[namespace]; p != nil {
@@ -50,7 +56,7 @@ func (b *breaker) passes(namespace string, now time.Time) bool {
 
 // begin notes a request; it returns what end it has to be told to, nil while the endpoint is not down.
 func (b *breaker) begin(namespace string, now time.Time) *probe {
-	if !b.down() {
+	if !b.downFor(namespace) {
 		return nil
 	}
 	p := b.probes[namespace]
@@ -62,8 +68,10 @@ func (b *breaker) begin(namespace string, now time.Time) *probe {
 	return p
 }
 
-// failed notes that a request failed. Those sent before the endpoint was down tell nothing new.
-func (b *breaker) failed(p *probe, now time.Time) {
+// failed notes that a request of a namespace failed. Those sent before the endpoint was down tell others
+// nothing new.
+func (b *breaker) failed(namespace string, p *probe, now time.Time) {
+	delete(b.well, namespace)
 	b.failures++
 	switch {
 	case !b.down() && b.failures >= enough:
@@ -75,7 +83,13 @@ func (b *breaker) failed(p *probe, now time.Time) {
 }
 
 // answered notes that the endpoint works.
-func (b *breaker) answered() { *b = breaker{} }
+func (b *breaker) answered(namespace string) {
+	*b = breaker{well: b.well}
+	if b.well == nil {
+		b.well = map[string]bool{}
+	}
+	b.well[namespace] = true
+}
 
 // unused notes that the request was not sent after all.
 func (p *probe) unused(now time.Time) {

@@ -37,9 +37,9 @@ func (l *lane) learn(p *Permit, o Outcome, now time.Time) {
 	case Unused:
 		p.probe.unused(now)
 	case Failed:
-		l.endpoint.failed(p.probe, now)
+		l.endpoint.failed(p.namespace, p.probe, now)
 	default:
-		l.endpoint.answered()
+		l.endpoint.answered(p.namespace)
 	}
 	switch o.Verdict {
 	case Succeeded:
@@ -111,7 +111,7 @@ func (l *lane) probedAt(now time.Time) (next time.Time) {
 
 // stillOpen says whether a waiter that was called may go: the provider may have said no to others since.
 func (l *lane) stillOpen(w *waiter, now time.Time) bool {
-	return !now.Before(l.closedUntil(now)) && (w.probe != nil || !l.endpoint.down())
+	return !now.Before(l.closedUntil(now)) && (w.probe != nil || !l.endpoint.downFor(w.key.Namespace))
 }
 
 // concerned are the lanes in which somebody may wait for a request in this one: its own, and while the
@@ -141,10 +141,10 @@ func (l *lane) restrained(now time.Time) bool {
 	return now.Before(l.closedUntil(now)) || l.endpoint.down() || l.tempo.limiter != nil
 }
 
-// idle says whether nothing is lost when the lane is forgotten.
-func (l *lane) idle(now time.Time) bool {
+// idle says whether nothing is lost when the lane is forgotten, or little, where there are many.
+func (l *lane) idle(now time.Time, many bool) bool {
 	limit := idle
-	if l.restrained(now) {
+	if !many && l.restrained(now) {
 		limit = idleRestrained
 	}
 	return len(l.share.members) == 0 && now.Sub(l.used) > limit

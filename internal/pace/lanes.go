@@ -24,6 +24,9 @@ const (
 	longestForOthers, sparedFor = time.Minute, 9
 	// A lane is forgotten when it was idle for so long, one that keeps others waiting later.
 	idle, idleRestrained = time.Minute, time.Hour
+	// manyLanes is how many there may be before those that nobody waits in are all forgotten alike: tenants
+	// can have as many as they like. What a provider asked for is in the records as well.
+	manyLanes = 8192
 )
 
 // Route is a client at a token endpoint.
@@ -243,8 +246,9 @@ func (s *Lanes) sweep(now time.Time) {
 		return
 	}
 	s.swept = now
+	many := len(s.lanes) > manyLanes
 	for route, l := range s.lanes {
-		if !l.idle(now) {
+		if !l.idle(now, many) {
 			continue
 		}
 		delete(s.lanes, route)

@@ -359,3 +359,42 @@ func TestARouteIsTheEndpointWithoutItsQuery(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has an endpoint fail for themselves alone, by a broken certificate or by rules that misread its
+// answers, does so again as soon as somebody else's answer has shown that it works.
+func TestANamespaceThatIsAnsweredIsNotHeldUpByOthersThatAreNot(t *testing.T) {
+	onTheRoad(t, func(r *road) {
+		hostile := Route{Endpoint: github.Endpoint, Client: "hostile"}
+		r.breaks("team-a", hostile)
+		r.waits(key("team-b", 0), github, Down)
+		r.waits(key("team-b", 1), github, Down)
+		r.after(firstProbe)
+		r.goes(key("team-b", 0), github).End(Outcome{Verdict: Succeeded})
+		r.breaks("team-a", hostile)
+		r.goes(key("team-b", 1), github).End(Outcome{Verdict: Answered})
+		r.breaks("team-a", hostile)
+		failing := r.goes(key("team-b", 2), github)
+		r.waits(key("team-a", 0), hostile, Down)
+		failing.End(Outcome{Verdict: Failed}) // now it is down for this one, too
+		r.waits(key("team-b", 3), github, Down)
+	})
+}
+
+// Each change of a connection's endpoint takes another lane, and a provider of one's own closes each.
+func TestClosedLanesThatNobodyWaitsForAreFew(t *testing.T) {
+	onTheRoad(t, func(r *road) {
+		r.goes(key("team-b", 0), github).End(Outcome{Verdict: Throttled, RetryAfter: time.Hour})
+		r.waits(key("team-b", 1), github, Told)
+		const perMinute, minutes = 6000, 20
+		for i := range perMinute * minutes {
+			r.goes(key("team-a", 0), Route{Endpoint: fmt.Sprint("https://", i), Client: "one"}).End(Outcome{Verdict: Throttled, RetryAfter: time.Hour})
+			time.Sleep(time.Minute / perMinute)
+		}
+		if most := manyLanes + 3*perMinute; len(r.lanes) > most || len(r.endpoints) > most {
+			t.Errorf("%d lanes and %d endpoints", len(r.lanes), len(r.endpoints))
+		}
+		if wait := r.waits(key("team-b", 2), github, Told); wait < 30*time.Minute {
+			t.Errorf("a lane in which somebody waits opens in %s", wait)
+		}
+	})
+}

@@ -55,6 +55,9 @@ type Resolved struct {
 	// Fingerprint changes when a token that is held must not be sent any more: it covers issuer,
 	// client id and every endpoint that was configured.
 	Fingerprint string
+	// Owner is the namespace that brings the client, or the description where there is none; the operator's
+	// where a cluster provider shares its own. Of two clients with one fingerprint one may be made up.
+	Owner string
 	// CallbackPath is the path of the redirect URI. It is empty where no person comes back from anywhere:
 	// with all grants but the authorization code, and for a provider object without a client.
 	CallbackPath string
@@ -136,7 +139,7 @@ func (r *Resolver) complete(ctx context.Context, s *source, ask bool) (*Resolved
 	how := authentication(s.client, d.spec.ClientAuthentication, found.AuthMethods)
 	resolved := &Resolved{
 		Client:      r.server(d.spec, found, compiled.answers, how == oauth.TLS),
-		DisplayName: cmp.Or(s.name, d.displayName), Revision: s.revision,
+		DisplayName: cmp.Or(s.name, d.displayName), Revision: s.revision, Owner: s.owner(),
 		account: compiled.account, rules: compiled.rules,
 		keys: r.cache.keys, keysAt: found.Keys,
 		policy: r.Policy, at: s.providerAt, now: r.Clock.Now,

@@ -413,3 +413,30 @@ func TestResolvingNeverChangesWhatWasWritten(t *testing.T) {
 		t.Errorf("got %+v, then %+v", first.Endpoints, second.Endpoints)
 	}
 }
+
+func TestAClientBelongsToWhoBringsIt(t *testing.T) {
+	shared := func(name string, c *v1alpha1.ClientSpec) *v1alpha1.ClusterOAuthProvider {
+		return &v1alpha1.ClusterOAuthProvider{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.ClusterOAuthProviderSpec{
+			OAuthProviderSpec: v1alpha1.OAuthProviderSpec{ProviderSpec: plain(), Client: c}, NamespaceSelector: &metav1.LabelSelector{},
+		}}
+	}
+	e := setup(t, nil, secret("team-a", "s", "hush"), secret("oauth-operator", "s", "hush"), shared("corp", confidential("id")), shared("open", nil))
+	own := referring("ClusterOAuthProvider", "corp")
+	own.Spec.Client = confidential("id")
+	ref := tokenKey("s")
+	none := referring("ClusterOAuthProvider", "open")
+	none.Spec.Grant, none.Spec.Subject = v1alpha1.GrantTokenExchange, &v1alpha1.SubjectSpec{SecretRef: &ref}
+	for name, c := range map[string]struct {
+		conn *v1alpha1.OAuthConnection
+		want string
+	}{
+		"the connection's own":                                {connection(plain()), "team-a"},
+		"its own, at a provider that shares one of that name": {own, "team-a"},
+		"the shared one":                                      {referring("ClusterOAuthProvider", "corp"), "oauth-operator"},
+		"none":                                                {none, "team-a"},
+	} {
+		if got := e.resolve(t, c.conn).Owner; got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

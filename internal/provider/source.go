@@ -87,6 +87,14 @@ func (r *Resolver) connectionSource(ctx context.Context, conn *v1alpha1.OAuthCon
 	return s, s.permitted()
 }
 
+// owner is whose client it is: a connection without any brings the assertion that takes its place.
+func (s *source) owner() string {
+	if s.client == nil {
+		return s.namespace
+	}
+	return s.secretNamespace
+}
+
 // permitted asks the owner of a shared client.
 func (s *source) permitted() error {
 	if s.shared == nil {
