@@ -83,7 +83,8 @@ func TestATokenIsRenewedExactlyWhenItHasTo(t *testing.T) {
 		"fresh":                 {age: time.Minute, want: false},
 		"due":                   {age: 55 * time.Minute, want: true},
 		"expired":               {age: 2 * time.Hour, want: true},
-		"the clock jumped back": {age: -time.Hour, want: false},
+		"clocks differ":         {age: -2 * time.Second, want: false},
+		"the clock jumped back": {age: -time.Hour, want: true}, // the token ends earlier than its record says
 		"asked for":             {age: time.Minute, want: true, change: func(p *pass) { p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"} }},
 		"asked for and done already": {age: time.Minute, want: false, change: func(p *pass) {
 			p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"}

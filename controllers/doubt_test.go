@@ -260,3 +260,25 @@ func TestTheEndOfAnotherProcessesAttemptIsNotSleptThrough(t *testing.T) {
 		t.Errorf("whatever the connection waits for, it is looked at again at %s, want %s", d.wakeAt, deadline)
 	}
 }
+
+// Its stored times would hold for as long as the clock was ahead: the token would end unnoticed, and a failure
+// be waited out for days.
+func TestWhatWasStoredByAClockThatWasAheadIsNotBelieved(t *testing.T) {
+	ahead := noon.Add(24 * time.Hour)
+	for name, change := range map[string]func(*pass){
+		"a token": func(p *pass) { p.record.Token.Obtained, p.record.Token.Expiry = ahead, ahead.Add(time.Hour) },
+		"a failure": func(p *pass) {
+			p.record.Failure = &tokenstore.Failure{Count: 1, Kind: oauth.Throttled, At: ahead, Since: ahead, RetryAt: ahead.Add(time.Hour), NotBefore: ahead.Add(time.Hour)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDoubtful(t, func(p *pass) { change(p) })
+			d.answers[tokenPath] = renewed
+			d.says(d.look(0), v1alpha1.ReasonFresh)
+			d.look(time.Minute)
+			if n := d.count(tokenPath); n != 1 {
+				t.Errorf("%d token requests, want one", n)
+			}
+		})
+	}
+}

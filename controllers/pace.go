@@ -149,12 +149,11 @@ func (p *pass) route(c *oauth.Client) pace.Route {
 
 // teach closes the lane for what a record knows that this process may not.
 func (p *pass) teach() {
-	f := p.record.Failure
-	if f == nil || !p.now.Before(f.NotBefore) {
+	if !p.toldToWait() {
 		return
 	}
 	if c, err := p.client.For(p.record.Metadata); err == nil {
-		p.pacer().lanes.Hold(p.route(c), f.NotBefore)
+		p.pacer().lanes.Hold(p.route(c), p.record.Failure.NotBefore)
 	}
 }
 

@@ -100,6 +100,8 @@ func (p *pass) mustRenew() bool {
 		return true // a backup came back, and there is nothing to fear from finding out
 	case p.actsForItself() && !slices.Equal(p.client.Scopes, r.RequestedScopes):
 		return true
+	case p.ahead(r.Token.Obtained):
+		return true // when it ends is not known
 	default:
 		return !p.refreshAt.IsZero() && !p.now.Before(p.refreshAt)
 	}
@@ -109,7 +111,7 @@ func (p *pass) mustRenew() bool {
 // object or of the client's Secret ends that at once.
 func (p *pass) backingOff() bool {
 	f := p.record.Failure
-	if f == nil || f.Generation != p.conn.Generation || f.Revision != p.client.Revision {
+	if f == nil || p.ahead(f.At) || f.Generation != p.conn.Generation || f.Revision != p.client.Revision {
 		return false
 	}
 	return f.RetryAt.IsZero() || p.now.Before(f.RetryAt)
@@ -118,8 +120,13 @@ func (p *pass) backingOff() bool {
 // toldToWait says whether the provider asked to be left alone for now (Retry-After). That ends neither by a
 // change nor by a person's request.
 func (p *pass) toldToWait() bool {
-	return p.record.Failure != nil && p.now.Before(p.record.Failure.NotBefore)
+	f := p.record.Failure
+	return f != nil && p.now.Before(f.NotBefore) && !p.ahead(f.At)
 }
+
+// ahead says that something was stored by a clock which has been set back since: what was to follow from then
+// on is not to be waited for. Replicas' clocks differ by a second.
+func (p *pass) ahead(stored time.Time) bool { return stored.Sub(p.now) > time.Minute }
 
 // refreshRequested says whether somebody asked for a renewal that was not acted on. The record knows
 // it where the status could not be written after the attempt, or comes late from the cache.

@@ -17,7 +17,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
-// statusSlack is how much older than status.lastRefreshTime a token may be: that is cut to seconds, and
+// statusSlack is how much older than status.lastRefreshTime a grant may be: that is cut to seconds, and
 // may be of a replica whose clock is ahead of the one that a new consent came to.
 const statusSlack = 3 * time.Second
 
@@ -95,7 +95,7 @@ func (p *pass) newerKnown() time.Time {
 		return seen
 	}
 	status := &p.conn.Status
-	if told := status.LastRefreshTime; told != nil && r.Refreshes < status.RefreshCount && r.Token.Obtained.Add(statusSlack).Before(told.Time) {
+	if told := status.LastRefreshTime; told != nil && r.Refreshes < status.RefreshCount && r.LastUsed().Add(statusSlack).Before(told.Time) {
 		return told.Time
 	}
 	return time.Time{}

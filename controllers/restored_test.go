@@ -46,6 +46,14 @@ func TestARecordThatIsOlderThanWhatWasKnownCameBackFromABackup(t *testing.T) {
 			told(p, 9, 10)
 			p.conn.Status.LastRefreshTime = timeOrNil(noon.Add(-10*time.Minute + 2*time.Second))
 		}},
+		"a new consent while the token before it was renewed": {found: func() *tokenstore.Record {
+			r := at(9, 0, 9) // the account's name was asked for between the answer and the save
+			r.Token.Obtained = noon.Add(-9*time.Minute - 20*time.Second)
+			return r
+		}(), before: func(p *pass) {
+			told(p, 9, 9)
+			p.conn.Status.LastRefreshTime = timeOrNil(noon.Add(-9*time.Minute - 10*time.Second))
+		}},
 		"a renewal after the clock was set back": {found: at(100, 4, 50), before: func(p *pass) { told(p, 3, 10); p.sightings.note("", at(100, 3, 10)) }},
 		"an attempt that was cut off once its status was written": {found: func() *tokenstore.Record {
 			r := at(100, 1, 50)
