@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -85,8 +84,8 @@ func (r *ConnectionReconciler) WakeAll(ctx context.Context) error {
 	return nil
 }
 
-// lead takes the queue when this process starts to lead. Connections that were told to wait come first:
-// what their records know of that closes the lanes before others ask.
+// lead takes the queue when this process starts to lead. Connections whose last request failed come first: if
+// they were told to wait their records know it, which closes the lanes before others ask.
 func (r *ConnectionReconciler) lead(ctx context.Context, queue workQueue) error {
 	r.paced.queue.Store(&queue)
 	ordered, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
@@ -95,8 +94,7 @@ func (r *ConnectionReconciler) lead(ctx context.Context, queue workQueue) error 
 		return err
 	}
 	for i := range list.Items {
-		fresh := meta.FindStatusCondition(list.Items[i].Status.Conditions, v1alpha1.TokenFreshCondition)
-		if fresh != nil && fresh.Reason == v1alpha1.ReasonThrottled {
+		if list.Items[i].Status.ConsecutiveFailures > 0 {
 			ordered.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(1)}, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 	}

@@ -173,15 +173,18 @@ func named(name string) *v1alpha1.OAuthConnection {
 	return &v1alpha1.OAuthConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: name}}
 }
 
+// Those that wait because another connection of their client was told to have nothing to teach.
 func TestANewLeaderLooksFirstAtConnectionsThatWereToldToWait(t *testing.T) {
-	told := named("told")
-	told.Status.Conditions = []metav1.Condition{{Type: v1alpha1.TokenFreshCondition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonThrottled}}
-	_, queue := queueOf(t, interceptor.Funcs{}, named("other"), told)
-	queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(named("other"))})
-	for _, want := range []string{"told", "other"} {
-		if got, _ := queue.Get(); got.Name != want {
-			t.Errorf("got %s, want %s", got.Name, want)
-		}
+	waits, told := named("a-waits"), named("told")
+	waits.Status.Conditions = []metav1.Condition{{Type: v1alpha1.TokenFreshCondition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonThrottled}}
+	told.Status.Conditions = []metav1.Condition{{Type: v1alpha1.TokenFreshCondition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAtRisk}}
+	told.Status.ConsecutiveFailures = 1
+	_, queue := queueOf(t, interceptor.Funcs{}, waits, named("other"), told)
+	for _, conn := range []client.Object{waits, named("other")} {
+		queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(conn)})
+	}
+	if got, _ := queue.Get(); got.Name != "told" {
+		t.Errorf("got %s first", got.Name)
 	}
 }
 
