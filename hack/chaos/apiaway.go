@@ -7,7 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -18,154 +22,214 @@ const (
 	awayTeams = 20
 )
 
-// apiAway takes the API server away between the provider's answers and the writes of what they hold.
+// victim is an installation that is cut off from the API server.
+type victim struct {
+	*cell
+	pod    *pod
+	killed bool // while it is cut off
+	answer chan struct{}
+	held   int
+}
+
+// apiAway takes the API server away between the provider's answers and the writes of what they hold, once
+// with a pod that lives on and once with one whose container is killed and starts again meanwhile.
 func apiAway(ctx context.Context, s *suite, r *result) error {
 	n, away := s.times(200, 10_000), 20*time.Second
+	outages := [][]bool{{false, true}} // who is killed: both at once
 	if s.long {
-		away = 10 * time.Minute
+		away, outages = 10*time.Minute, [][]bool{{false}, {true}} // this machine holds one
 	}
 	r.limit = "0 lost"
-	held := [2]int{}
-	for i, killed := range []bool{false, true} {
-		var err error
-		if held[i], err = s.outage(ctx, r, n, away, killed); err != nil {
+	var held []string
+	for _, kills := range outages {
+		var victims []*victim
+		for _, killed := range kills {
+			v, err := s.newVictim(ctx, n, killed)
+			if err != nil {
+				return err
+			}
+			victims = append(victims, v)
+		}
+		if err := s.outage(ctx, r, victims, away); err != nil {
 			return err
 		}
+		for _, v := range victims {
+			held = append(held, strconv.Itoa(v.held))
+			if v.held < n {
+				r.note("%s: of %d refreshes this machine got %d under way at the same time", v.name, n, v.held)
+			}
+		}
 	}
-	r.tried = fmt.Sprintf("%d + %d answers held over %s", held[0], held[1], away)
-	if held[0] < n || held[1] < n {
-		r.note("of %d refreshes each this machine got as many under way at the same time", n)
-	}
+	r.tried = fmt.Sprintf("%s answers held over %s", strings.Join(held, " + "), away)
 	return nil
 }
 
-// outage of the API server while answers are under way; the container is killed meanwhile, or not.
-func (s *suite) outage(ctx context.Context, r *result, n int, away time.Duration, killed bool) (held int, err error) {
+// newVictim has n connections, all due, and a pod that is not started yet.
+func (s *suite) newVictim(ctx context.Context, n int, killed bool) (*victim, error) {
 	name := "api-away-alive"
 	if killed {
 		name = "api-away-killed"
 	}
-	answer := make(chan struct{})
-	c, err := s.newCell(ctx, name, cellOptions{
-		teams: awayTeams, connections: n, clients: (n + perClient - 1) / perClient,
-		rules: rules{lifetime: 2 * time.Hour, rotates: true, hold: answer},
-		token: func(int) (time.Time, time.Duration) { return time.Now().Add(-100 * time.Minute), 2 * time.Hour }, // due
+	v := &victim{killed: killed, answer: make(chan struct{})}
+	due := func(int) (time.Time, time.Duration) { return time.Now().Add(-100 * time.Minute), 2 * time.Hour }
+	var err error
+	v.cell, err = s.newCell(ctx, name, cellOptions{
+		teams: awayTeams, connections: n, clients: (n + perClient - 1) / perClient, token: due,
+		rules: rules{lifetime: 2 * time.Hour, rotates: true, hold: v.answer},
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod(fmt.Sprintf("--concurrency=%d", 2*n), "--log-level=error")
-	if err != nil {
-		return 0, err
-	}
-	if err := p.startReady(ctx); err != nil {
-		return 0, err
-	}
-	if held, err = c.cutOff(ctx, r, p, n, answer); err != nil {
-		return held, errors.Join(err, p.kill())
-	}
-	if err := p.outlive(ctx, away, killed); err != nil {
-		return held, err
-	}
-	if err := s.env.StartAPIServer(); err != nil {
-		return held, err
-	}
-	return held, errors.Join(c.recovered(ctx, r, p, n), p.revive(ctx), p.stop(ctx))
+	v.pod, err = v.newPod(fmt.Sprintf("--concurrency=%d", 2*n), "--log-level=error")
+	return v, err
 }
 
-// cutOff stops the API server while n answers are held back, and lets them go then.
-func (c *cell) cutOff(ctx context.Context, r *result, p *pod, n int, answer chan struct{}) (held int, err error) {
-	if err := c.firstRefresh(ctx, 0); err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, p.tail(20))
+// outage stops the API server while answers are held back, lets them go, and starts it again later.
+func (s *suite) outage(ctx context.Context, r *result, victims []*victim, away time.Duration) (err error) {
+	for _, v := range victims {
+		if err := v.pod.start(""); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, v.pod.kill(), v.close()) }()
+	}
+	for _, v := range victims {
+		if err := v.firstRefresh(ctx, 0); err != nil {
+			return fmt.Errorf("%w\n%s", err, v.pod.tail(20))
+		}
 	}
 	bounded, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
-	if err := c.tokens.await(bounded, n); err != nil && ctx.Err() != nil {
-		return 0, err
-	}
-	held = c.tokens.seen()
-	if err := c.env.StopAPIServer(); err != nil {
-		return held, err
-	}
-	close(answer)
-	r.progress("%s: the API server is away, %d answers are on their way", c.name, held)
-	bounded, cancel = context.WithTimeout(ctx, startWithin)
-	defer cancel()
-	err = poll(bounded, 50*time.Millisecond, func() (bool, error) {
-		files, err := p.left()
-		return len(files) >= held || !c.journals, err
-	}, func() string { return "not every answer is in the journal" })
-	if err != nil && ctx.Err() == nil {
-		files, _ := p.left()
-		r.breach("%s: of %d answers %d are in the journal", c.name, held, len(files))
-		err = nil
-	}
-	return held, err
-}
-
-// outlive lets the time of the outage go by. The container may be killed in its middle, and starts again.
-func (p *pod) outlive(ctx context.Context, away time.Duration, killed bool) error {
-	end, killAt := time.Now().Add(away), time.Now().Add(away/2)
-	for time.Now().Before(end) {
-		if killed && time.Now().After(killAt) {
-			killed = false
-			if err := p.kill(); err != nil {
-				return err
-			}
+	for _, v := range victims {
+		if err := v.tokens.await(bounded, len(v.conns)); err != nil && ctx.Err() != nil {
+			return err
 		}
-		if err := errors.Join(p.revive(ctx), pause(ctx, time.Second)); err != nil {
+	}
+	for _, v := range victims {
+		v.held = v.tokens.seen()
+	}
+	if err := s.env.StopAPIServer(); err != nil {
+		return err
+	}
+	for _, v := range victims {
+		close(v.answer)
+	}
+	r.progress("the API server is away")
+	for _, v := range victims {
+		if err := v.written(ctx, r); err != nil {
+			return err
+		}
+	}
+	if err := outlive(ctx, victims, away); err != nil {
+		return err
+	}
+	if err := s.env.StartAPIServer(); err != nil {
+		return err
+	}
+	r.progress("the API server is back")
+	for _, v := range victims {
+		if err := v.recovered(ctx, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recovered waits until every token that was held is saved, and looks whether it is good.
-func (c *cell) recovered(ctx context.Context, r *result, p *pod, n int) error {
-	limit := time.Minute + time.Duration(n)*50*time.Millisecond
-	bounded, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	dead, why := 0, ""
-	err := poll(bounded, time.Second, func() (bool, error) {
-		if err := p.revive(ctx); err != nil {
-			return false, err
-		}
-		dead = 0
-		for _, conn := range c.conns {
-			alive, is, err := c.alive(ctx, conn)
-			if err != nil {
-				return false, err
-			}
-			if !alive || c.truth(conn).good == 0 {
-				dead++
-				why = conn.object.Name + ": " + is
-			}
-			if dead > 0 && time.Until(deadlineOf(bounded)) > 5*time.Second {
-				return false, nil // later
-			}
-		}
-		return dead == 0, nil
-	}, func() string { return why })
-	if err != nil && ctx.Err() == nil {
-		r.lost += dead
-		r.silent += dead
-		r.breach("%s: %d connections are lost, such as %s\n%s", c.name, dead, why, p.tail(20))
+// written waits until every answer is in the journal.
+func (v *victim) written(ctx context.Context, r *result) error {
+	if !v.journals {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	sample := pick(r, c.conns, 500)
-	lost, err := c.verify(ctx, sample, settleWithin)
-	r.lost += len(lost)
-	for _, note := range c.tell(ctx, lost) {
-		r.breach("%s: lost: %s", c.name, note)
+	bounded, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	var files []string
+	err := poll(bounded, 50*time.Millisecond, func() (_ bool, err error) {
+		files, err = v.pod.left()
+		return len(files) >= v.held, err
+	}, func() string { return "not every answer is in the journal" })
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		r.breach("%s: of %d answers %d are in the journal", v.name, v.held, len(files))
+		return nil
 	}
 	return err
 }
 
-func deadlineOf(ctx context.Context) time.Time {
-	at, _ := ctx.Deadline()
-	return at
+// outlive lets the time of the outage go by. Some containers are killed in its middle, and start again.
+func outlive(ctx context.Context, victims []*victim, away time.Duration) error {
+	end, killAt := time.Now().Add(away), time.Now().Add(away/2)
+	for time.Now().Before(end) {
+		for _, v := range victims {
+			if v.killed && time.Now().After(killAt) {
+				v.killed = false
+				if err := v.pod.kill(); err != nil {
+					return err
+				}
+			}
+			if err := v.pod.revive(ctx); err != nil {
+				return err
+			}
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recovered waits until every token that was held is saved and good, and uses some. The container that lost
+// its lease ends when it has saved all, and is started again.
+func (v *victim) recovered(ctx context.Context, r *result) error {
+	reviving, stop := context.WithCancel(ctx)
+	var kubelet errgroup.Group
+	kubelet.Go(func() error {
+		for pause(reviving, time.Second) == nil {
+			if err := v.pod.revive(reviving); err != nil && reviving.Err() == nil {
+				return err
+			}
+		}
+		return nil
+	})
+	lost, err := v.saved(ctx)
+	if err == nil && len(lost) == 0 {
+		lost, err = v.verify(ctx, pick(r, v.conns, 500), settleWithin)
+	}
+	stop()
+	if err := errors.Join(err, kubelet.Wait()); err != nil {
+		return err
+	}
+	r.lost += len(lost)
+	r.silent += len(lost)
+	for _, note := range v.tell(ctx, lost) {
+		r.breach("%s: lost: %s", v.name, note)
+	}
+	if len(lost) > 0 {
+		r.note("%s: the log's end:\n%s", v.name, v.pod.tail(20))
+	}
+	v.pod.expectTrimmed(ctx, r, v.name)
+	return ctx.Err()
+}
+
+// saved waits for the tokens that were held, and returns those that do not come.
+func (v *victim) saved(ctx context.Context) (map[*connection]string, error) {
+	bounded, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(len(v.conns))*50*time.Millisecond)
+	defer cancel()
+	open := map[*connection]string{}
+	for _, conn := range v.conns {
+		open[conn] = "it was not looked at"
+	}
+	err := poll(bounded, time.Second, func() (bool, error) {
+		for conn := range open {
+			alive, why, err := v.alive(bounded, conn)
+			if err != nil {
+				return false, err
+			}
+			if open[conn] = why; alive && v.truth(conn).good > 0 {
+				delete(open, conn)
+			}
+		}
+		return len(open) == 0, nil
+	}, func() string { return "some tokens do not come back" })
+	if bounded.Err() != nil && ctx.Err() == nil {
+		err = nil
+	}
+	return open, err
 }

@@ -53,7 +53,7 @@ func conflicts(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	calm()
-	if reuses, repeats, _ := c.tokens.faults(); reuses+repeats > 0 {
+	if reuses, repeats := c.tokens.sentTwice(); reuses+repeats > 0 {
 		r.breach("%d refresh tokens were sent twice", reuses+repeats)
 	}
 	return errors.Join(group.Wait(), p.stop(ctx))

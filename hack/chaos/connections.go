@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -160,29 +159,35 @@ func (c *cell) verify(ctx context.Context, conns []*connection, limit time.Durat
 	if err := c.askAll(ctx, conns, request); err != nil {
 		return nil, err
 	}
-	lost := map[*connection]string{}
+	open := map[*connection]string{}
+	for _, conn := range conns {
+		open[conn] = "it was not looked at"
+	}
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := poll(bounded, 200*time.Millisecond, func() (bool, error) {
-		clear(lost)
 		for i, conn := range conns {
-			ok, why, err := c.alive(ctx, conn)
-			if err != nil {
+			if _, ok := open[conn]; !ok {
+				continue // once is enough: it may be under way to the next one
+			}
+			alive, why, err := c.alive(bounded, conn)
+			switch {
+			case err != nil:
 				return false, err
-			}
-			if ok && c.rotation == v1alpha1.RotationRotating && c.truth(conn).good <= before[i] {
-				ok, why = false, "it was not renewed"
-			}
-			if !ok {
-				lost[conn] = why
+			case !alive:
+				open[conn] = why
+			case c.rotation == v1alpha1.RotationRotating && c.truth(conn).good <= before[i]:
+				open[conn] = "it was not renewed"
+			default:
+				delete(open, conn)
 			}
 		}
-		return len(lost) == 0, nil
+		return len(open) == 0, nil
 	}, func() string { return "connections are lost" })
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if bounded.Err() != nil && ctx.Err() == nil {
 		err = nil
 	}
-	return lost, err
+	return open, err
 }
 
 // tell lists the lost ones for a scenario's notes, a few of them.

@@ -75,7 +75,7 @@ func (s *suite) rivals(ctx context.Context, r *result, skew string, refreshes in
 		return fmt.Errorf("%w\n%s", err, pods[0].tail(20))
 	}
 	c.judgeTiming(r, name, c.tokens.log(0))
-	if _, repeats, _ := c.tokens.faults(); repeats > 0 {
+	if _, repeats := c.tokens.sentTwice(); repeats > 0 {
 		r.breach("%s: %d refresh tokens were sent twice within the lifetime of an intent", name, repeats)
 	}
 	lost, err := c.verify(ctx, c.conns, settleWithin)

@@ -18,7 +18,7 @@ import (
 const (
 	// explainWithin is how long after a crash a connection may stay silent about a token that may be lost.
 	explainWithin = time.Minute
-	lookEvery     = 300 * time.Millisecond
+	lookEvery     = 500 * time.Millisecond
 )
 
 // loss is a token that was spent when a process died that had not written its successor down.

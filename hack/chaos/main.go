@@ -3,7 +3,7 @@
 
 // Command chaos tries to make the operator lose a token, and prints what came of it:
 //
-//	go run ./hack/chaos [-form short|long] [-only scenario,...] [-n N] [-seed S]
+//	go run ./hack/chaos [-form short|long] [-only scenario,...] [-n N] [-seed S] [-parallel P]
 //
 // The operator runs as processes of its own (bin/manager-chaos: the operator with the crash points of
 // internal/crashpoint compiled in) with the rights of config/rbac, against a real API server and against a
@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
@@ -67,21 +68,23 @@ type suite struct {
 type scenario struct {
 	name, title string
 	run         func(context.Context, *suite, *result) error
+	// alone: it takes away what others need, or is about time that they would take.
+	alone bool
 }
 
 func scenarios() []scenario {
 	return []scenario{
-		{"sigterm", "SIGTERMs at random moments while refreshes run", sigterm},
-		{"sigkill-grace", "SIGKILLs, the provider has a grace of 60 s", sigkillGrace},
-		{"sigkill-no-grace", "SIGKILLs, no grace, a spent token ends the grant", sigkillNoGrace},
-		{"points", "killed at every step of a refresh", points},
-		{"api-away", "the API server goes away between answer and write", apiAway},
-		{"two-leaders", "two operators lead at the same time, with clocks 5 min apart", twoLeaders},
-		{"soak", "10 % 5xx, 5 % hangs, bursts of 429", soak},
-		{"restart-fresh", "restart while every token is fresh", restartFresh},
-		{"failover", "the leader dies, ends, or starts again", failover},
-		{"conflicts", "others write to every object all the time", conflicts},
-		{"herd", "everything is due at once after an outage of a provider that throttles", herd},
+		{name: "sigterm", title: "SIGTERMs at random moments while refreshes run", run: sigterm},
+		{name: "sigkill-grace", title: "SIGKILLs, the provider has a grace of 60 s", run: sigkillGrace},
+		{name: "sigkill-no-grace", title: "SIGKILLs, no grace, a spent token ends the grant", run: sigkillNoGrace},
+		{name: "points", title: "killed at every step of a refresh", run: points},
+		{name: "api-away", title: "the API server goes away between answer and write", run: apiAway, alone: true},
+		{name: "two-leaders", title: "two operators lead at the same time, with clocks 5 min apart", run: twoLeaders},
+		{name: "soak", title: "10 % 5xx, 5 % hangs, bursts of 429", run: soak},
+		{name: "restart-fresh", title: "restart while every token is fresh", run: restartFresh},
+		{name: "failover", title: "the leader dies, ends, or starts again", run: failover, alone: true},
+		{name: "conflicts", title: "others write to every object all the time", run: conflicts},
+		{name: "herd", title: "everything is due at once after an outage of a provider that throttles", run: herd},
 	}
 }
 
@@ -102,6 +105,7 @@ func run() (broken bool, err error) {
 	only := flag.String("only", "", "the scenarios to run, separated by commas; all of them by default")
 	flag.IntVar(&s.n, "n", 0, "how often to try, instead of the form's number")
 	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().Unix()), "of what is random")
+	parallel := flag.Int("parallel", 2, "how many scenarios run at the same time, of those that can")
 	flag.Parse()
 	chosen, err := choose(*only)
 	if err != nil {
@@ -119,10 +123,7 @@ func run() (broken bool, err error) {
 	}
 	defer func() { err = errors.Join(err, s.env.Stop(), os.RemoveAll(s.dir)) }()
 
-	results := make([]*result, len(chosen))
-	for i, sc := range chosen {
-		results[i] = s.perform(ctx, sc)
-	}
+	results := s.performAll(ctx, chosen, *parallel)
 	return slices.ContainsFunc(results, func(r *result) bool { return !r.ok() }), print(os.Stdout, s, results)
 }
 
@@ -163,6 +164,28 @@ func (s *suite) prepare(ctx context.Context) error {
 	}
 	s.env, err = testenv.Start(ctx, testenv.Options{CRDs: true, RBAC: true})
 	return err
+}
+
+// performAll runs those that can at the same time, then the others one after the other.
+func (s *suite) performAll(ctx context.Context, chosen []scenario, parallel int) []*result {
+	results := make([]*result, len(chosen))
+	var group errgroup.Group
+	group.SetLimit(max(parallel, 1))
+	for i, sc := range chosen {
+		if !sc.alone {
+			group.Go(func() error {
+				results[i] = s.perform(ctx, sc)
+				return nil
+			})
+		}
+	}
+	_ = group.Wait() // results have the errors
+	for i, sc := range chosen {
+		if sc.alone {
+			results[i] = s.perform(ctx, sc)
+		}
+	}
+	return results
 }
 
 // perform runs a scenario, and says on stderr that it does.

@@ -12,9 +12,9 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
-// inTheAir is how long a request may still arrive that was sent before the answer to another one, which
-// asked to wait, was read: both machines are this one, and it is busy.
-const inTheAir = 500 * time.Millisecond
+// inTheAir is how long a request may still arrive that was under way, from its intent on, when another one
+// was answered with a Retry-After: all of this is one machine, and it is busy.
+const inTheAir = 2 * time.Second
 
 // outcome is what became of a request.
 type outcome string
@@ -65,6 +65,9 @@ type oracle struct {
 	// reuses counts spent tokens that came back outside of a grace, repeats those sent again within the
 	// lifetime of an intent, and impatient requests inside a Retry-After.
 	reuses, repeats, impatient int
+	// airborne came inside a Retry-After that they could not know of; latest is how long after it.
+	airborne int
+	latest   time.Duration
 }
 
 // quiet is a time in which a client was asked to stay away.
@@ -94,8 +97,14 @@ func (o *oracle) arrive(token, client string) *arrival {
 		delete(known.lastSent, g-3)
 		a.failures = known.failures
 	}
-	if q, told := o.quiet[client]; told && a.at.After(q.from.Add(inTheAir)) && a.at.Before(q.until) {
-		o.impatient++
+	if q, told := o.quiet[client]; told && a.at.Before(q.until) {
+		since := a.at.Sub(q.from)
+		o.latest = max(o.latest, since)
+		if since > inTheAir {
+			o.impatient++
+		} else {
+			o.airborne++
+		}
 	}
 	o.requests = append(o.requests, a)
 	return a
@@ -196,11 +205,21 @@ func (o *oracle) counts(from int) map[outcome]int {
 	return counts
 }
 
-// faults are the counters that a scenario may limit.
-func (o *oracle) faults() (reuses, repeats, impatient int) {
+// sentTwice is how often a refresh token was, outside of a grace or within the lifetime of an intent.
+func (o *oracle) sentTwice() (reuses, repeats int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.reuses, o.repeats, o.impatient
+	return o.reuses, o.repeats
+}
+
+// judgePatience holds a scenario to the Retry-Afters that its provider sent.
+func (o *oracle) judgePatience(r *result) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.note("inside a Retry-After came %d requests that were under way when it was sent, the last one after %s", o.airborne, round(o.latest))
+	if o.impatient > 0 {
+		r.breach("%d requests came inside a Retry-After, up to %s after it was sent", o.impatient, round(o.latest))
+	}
 }
 
 // await waits until so many requests came.

@@ -21,8 +21,12 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
 )
 
-// startWithin bounds the start of a container: the machine may be busy.
-const startWithin = time.Minute
+const (
+	// startWithin bounds the start of a container: the machine may be busy.
+	startWithin = time.Minute
+	// trimmedWithin is how soon after the last save the journal is empty.
+	trimmedWithin = 10 * time.Second
+)
 
 // pod is a place where the operator's container runs: its journal outlives the container, not the pod.
 type pod struct {
@@ -158,6 +162,20 @@ func (p *pod) left() ([]string, error) {
 		}
 	}
 	return names, err
+}
+
+// expectTrimmed notes when the journal still has what is long saved.
+func (p *pod) expectTrimmed(ctx context.Context, r *result, what string) {
+	ctx, cancel := context.WithTimeout(ctx, trimmedWithin)
+	defer cancel()
+	var left []string
+	err := poll(ctx, 50*time.Millisecond, func() (_ bool, err error) {
+		left, err = p.left()
+		return len(left) == 0, err
+	}, func() string { return fmt.Sprintf("%d files", len(left)) })
+	if err != nil {
+		r.breach("%s: the journal is not empty at the end: %v", what, err)
+	}
 }
 
 // tail is the end of the container's log.
