@@ -38,19 +38,23 @@ func (b *breaker) down() bool { return b.probes != nil }
 func (b *breaker) downFor(namespace string) bool { return b.down() && !b.well[namespace] }
 
 // opensAt is when a namespace may ask, unless its request is under way; zero where it need not wait.
-func (b *breaker) opensAt(namespace string) (at time.Time, busy bool) {
+func (b *breaker) opensAt(namespace string, now time.Time) (at time.Time, busy bool) {
 	if !b.downFor(namespace) {
 		return time.Time{}, false
 	}
+	next := &b.opens
 	if p := b.probes[namespace]; p != nil {
-		return p.next, p.busy
+		next, busy = &p.next, p.busy
 	}
-	return b.opens, false
+	if last := now.Add(lastProbe); next.After(last) { // the clock was set back
+		*next = last
+	}
+	return *next, busy
 }
 
 // passes says whether a namespace may ask now.
 func (b *breaker) passes(namespace string, now time.Time) bool {
-	at, busy := b.opensAt(namespace)
+	at, busy := b.opensAt(namespace, now)
 	return !busy && !now.Before(at)
 }
 

@@ -53,3 +53,26 @@ func TestAClockThatIsSetMakesNobodyWaitForEver(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEndpointThatIsDownWhenTheClockIsSetBackIsAskedAgainSoon(t *testing.T) {
+	for name, asked := range map[string]bool{"by who has not asked since": false, "by who has": true} {
+		t.Run(name, func(t *testing.T) {
+			onTheRoad(t, func(r *road) {
+				set := &setBack{}
+				r.Lanes = NewLanes(set, r.woken.wake)
+				r.breaks("team-a", github)
+				if asked {
+					r.after(firstProbe)
+					r.goes(key("team-a", 0), github).End(Outcome{Verdict: Failed})
+				}
+				r.waits(key("team-a", 0), github, Down)
+				set.by.Store(int64(24 * time.Hour))
+				r.Review()
+				if got := r.after(lastProbe); len(got) != 1 {
+					t.Errorf("woken: %v", got)
+				}
+				r.goes(key("team-a", 0), github)
+			})
+		})
+	}
+}

@@ -101,7 +101,7 @@ func (l *lane) opensAt(now time.Time) time.Time {
 // back; zero where nothing is known but that something is under way.
 func (l *lane) probedAt(now time.Time) (next time.Time) {
 	for namespace, m := range l.share.members {
-		at, busy := l.endpoint.opensAt(namespace)
+		at, busy := l.endpoint.opensAt(namespace, now)
 		if len(m.line) > 0 && !busy && now.Before(at) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -128,7 +128,7 @@ func (l *lane) wait(namespace string, now time.Time) Wait {
 	if until := l.closedUntil(now); now.Before(until) {
 		return Wait{Reason: Told, Until: until}
 	}
-	if at, busy := l.endpoint.opensAt(namespace); busy || now.Before(at) {
+	if at, busy := l.endpoint.opensAt(namespace, now); busy || now.Before(at) {
 		return Wait{Reason: Down, Until: at}
 	}
 	if limit := l.tempo.perSecond(); limit > 0 {
