@@ -35,7 +35,7 @@ func (r *ConnectionReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("oauthconnection").
-		For(&v1alpha1.OAuthConnection{}, builder.WithPredicates(predicate.Or(
+		For(&v1alpha1.OAuthConnection{}, builder.WithPredicates(r.departed(), predicate.Or(
 			predicate.GenerationChangedPredicate{},
 			predicate.AnnotationChangedPredicate{},
 		))).
@@ -108,4 +108,13 @@ func (r *ConnectionReconciler) secretChanged() predicate.Predicate {
 			return r.Publisher.Foreign(e.ObjectOld, e.ObjectNew)
 		},
 	}
+}
+
+// departed forgets a connection that is gone: one whose finalizer somebody took away was not seen to go.
+func (r *ConnectionReconciler) departed() predicate.Predicate {
+	return predicate.Funcs{DeleteFunc: func(e event.DeleteEvent) bool {
+		r.Publisher.Forget(e.Object.GetUID())
+		r.sightings.forget(e.Object.GetUID())
+		return true
+	}}
 }

@@ -25,8 +25,9 @@ import (
 const (
 	// sweepAfter is how long a record has to have been without connection.
 	sweepAfter = 10 * time.Minute
-	// sweepAtOnce bounds one round: each record may take as long as its provider takes to not answer.
-	sweepAtOnce = 100
+	// sweepShare is for how long the providers of one namespace are asked in a round: the rest of its records
+	// waits for the next. orphansOfOne is how many may wait: more are removed unasked.
+	sweepShare, orphansOfOne = 10 * time.Second, 2000
 	// sweepTimeout bounds the removal of one record, which does not end with the process half done.
 	sweepTimeout = 30 * time.Second
 	// listedAtOnce bounds a page of a list.
@@ -42,7 +43,7 @@ func (h *Housekeeper) sweep(ctx context.Context) error {
 	}
 	now, suspects := h.Clock.Now(), map[types.UID]time.Time{}
 	var failed []error
-	var gone []tokenstore.Key
+	gone := map[string][]tokenstore.Key{}
 	for namespace, keys := range unknown {
 		living, err := h.living(ctx, namespace)
 		if err != nil {
@@ -58,8 +59,8 @@ func (h *Housekeeper) sweep(ctx context.Context) error {
 				suspects[key.UID] = now
 			default:
 				suspects[key.UID] = since
-				if now.Sub(since) >= sweepAfter && len(gone) < sweepAtOnce {
-					gone = append(gone, key)
+				if now.Sub(since) >= sweepAfter {
+					gone[namespace] = append(gone[namespace], key)
 				}
 			}
 		}
@@ -114,15 +115,20 @@ func (h *Housekeeper) living(ctx context.Context, namespace string) (sets.Set[ty
 	}
 }
 
-// remove gives grants up and deletes their records.
-func (h *Housekeeper) remove(ctx context.Context, gone []tokenstore.Key) error {
+// remove gives grants up and deletes their records. Whoever may edit connections can leave any number of
+// them, at a provider that does not answer: namespaces have a share of the time each.
+func (h *Housekeeper) remove(ctx context.Context, gone map[string][]tokenstore.Key) error {
 	if len(gone) == 0 {
 		return nil
+	}
+	going := sets.New[tokenstore.Key]()
+	for _, keys := range gone {
+		going.Insert(keys...)
 	}
 	// At some providers a revocation ends every grant of an account to a client.
 	shared := sets.New[account]()
 	err := h.Store.Records(ctx, func(key tokenstore.Key, r *tokenstore.Record) {
-		if !slices.Contains(gone, key) {
+		if !going.Has(key) {
 			shared.Insert(accountOf(r))
 		}
 	})
@@ -130,11 +136,24 @@ func (h *Housekeeper) remove(ctx context.Context, gone []tokenstore.Key) error {
 		return err
 	}
 	var failed []error
-	for _, key := range gone {
+	for _, keys := range gone {
+		failed = append(failed, h.removeOf(ctx, keys, shared))
+	}
+	return errors.Join(failed...)
+}
+
+// removeOf removes records of one namespace.
+func (h *Housekeeper) removeOf(ctx context.Context, keys []tokenstore.Key, shared sets.Set[account]) error {
+	var failed []error
+	for i, began := 0, time.Now(); i < len(keys); i++ {
+		ask := time.Since(began) < sweepShare
+		if !ask && len(keys)-i <= orphansOfOne {
+			break
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		failed = append(failed, h.removeOne(ctx, key, shared))
+		failed = append(failed, h.removeOne(ctx, keys[i], ask, shared))
 	}
 	return errors.Join(failed...)
 }
@@ -144,7 +163,7 @@ type account struct{ fingerprint, name string }
 
 func accountOf(r *tokenstore.Record) account { return account{r.Fingerprint, r.Account} }
 
-func (h *Housekeeper) removeOne(ctx context.Context, key tokenstore.Key, shared sets.Set[account]) error {
+func (h *Housekeeper) removeOne(ctx context.Context, key tokenstore.Key, ask bool, shared sets.Set[account]) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTimeout)
 	defer cancel()
 	record, err := h.Store.Orphan(ctx, key)
@@ -157,6 +176,8 @@ func (h *Housekeeper) removeOne(ctx context.Context, key tokenstore.Key, shared 
 		return nil
 	case err != nil:
 		return err
+	case !ask:
+		cause = "its namespace left more such records than can be asked about"
 	case shared.Has(accountOf(record)):
 		cause = "another connection holds a grant of the same account"
 	default:
