@@ -156,11 +156,13 @@ func TestTheLargestRecordFitsIntoASecret(t *testing.T) {
 		}
 		r.RequestedScopes = append(r.RequestedScopes, scope)
 	}
-	for i := range 16 {
-		r.Metadata[fmt.Sprintf("%063d", i)] = strings.Repeat("<", 1024)
+	for i := range 16 + 4 { // a preset has some as well
+		r.Metadata[fmt.Sprintf("%063d", i)] = strings.Repeat(`\`, 1024)
 		r.Issues = append(r.Issues, strings.Repeat("i", 256), strings.Repeat("i", 256))
 	}
 	r.Account = strings.Repeat("<", 256)
+	r.EndedCode, r.Failure.Code = r.Account, r.Account // the words of a rule
+	r.Spec = bytes.Repeat([]byte("<"), 64<<10)         // provider.Keep keeps no more
 	const sealing = 4 << 10
 	if encoded, err := encode(r); err != nil || len(encoded)+sealing > 1<<20 {
 		t.Errorf("%d bytes, %v", len(encoded), err)
