@@ -71,7 +71,11 @@ func run(ctx context.Context, o *options) error {
 		Client: live, Namespace: o.namespace, Keyring: keyring, Clock: now, Holder: self.holder, Journal: self.journal,
 	}
 	if err = self.replay(ctx, store, metrics.Registry); err == nil {
-		err = work(ctx, config, self.id, o, live, keyring, store, now)
+		var end func()
+		if end, err = serveMetrics(ctx, o.metricsAddr); err == nil {
+			defer end()
+			err = work(ctx, config, self.id, o, live, keyring, store, now)
+		}
 	}
 	// Past a lost lease, a signal or a start that failed: an answer of a provider that is not saved yet cannot be had again.
 	if waiting := store.Unsaved(); waiting > 0 {
@@ -166,7 +170,7 @@ func newManager(config *rest.Config, scheme *runtime.Scheme, o *options, id stri
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                              scheme,
 		Cache:                               cacheOptions(o),
-		Metrics:                             metricsserver.Options{BindAddress: o.metricsAddr},
+		Metrics:                             metricsserver.Options{BindAddress: "0"}, // see serveMetrics
 		HealthProbeBindAddress:              o.probeAddr,
 		LeaderElection:                      o.leaderElect,
 		LeaderElectionResourceLockInterface: lock,

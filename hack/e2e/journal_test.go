@@ -15,6 +15,7 @@ import (
 
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 	"github.com/oauth-operator/oauth-operator/internal/testenv/operator"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/prom"
 )
 
 // leadAgainWithin is from the crash of a leader's container to the same one leading again. The lease
@@ -59,6 +60,7 @@ func killLosesNothing(t *testing.T, e *evidence) {
 	if !runs(p.Pid()) {
 		t.Fatalf("the operator ended with tokens in its memory:\n%s", tail(p.Log(), 20))
 	}
+	w.awaitAlert(t, p, interruptedRefreshes)
 	w.kill(t, p)
 
 	next := w.launch(t, operator.Options{Args: []string{"--journal-dir=" + dir}})
@@ -90,6 +92,19 @@ func (w *world) awaitJournal(t *testing.T, dir string, want int) {
 		files, err := filepath.Glob(filepath.Join(dir, "*.sealed"))
 		if err == nil && len(files) != want {
 			err = fmt.Errorf("the journal has %d files, not %d", len(files), want)
+		}
+		return err
+	})
+}
+
+// awaitAlert waits until somebody is told of the tokens that a process which ends has not saved yet: on its own
+// it ends when the API server is back, unless a person who sees it hang deletes it before.
+func (w *world) awaitAlert(t *testing.T, p *operator.Process, want float64) {
+	t.Helper()
+	eventually(t, patience, func(ctx context.Context) error {
+		page, err := prom.Fetch(ctx, p.MetricsURL)
+		if got := prom.Total(page, "oauth_operator_unsaved_tokens", "", ""); err == nil && got != want {
+			err = fmt.Errorf("the metric tells of %g unsaved tokens, not %g", got, want)
 		}
 		return err
 	})
