@@ -151,7 +151,7 @@ func (p *pass) teach() {
 		return
 	}
 	if c, err := p.client.For(p.record.Metadata); err == nil {
-		p.pacer().lanes.Hold(p.route(c), p.record.Failure.NotBefore)
+		p.pacer().lanes.Hold(p.conn.Namespace, p.route(c), p.record.Failure.NotBefore)
 	}
 }
 
@@ -206,7 +206,7 @@ func (p *pass) inLineStop(w pace.Wait) *stop {
 	who := "the token endpoint of " + p.client.DisplayName
 	switch w.Reason {
 	case pace.Told:
-		return &stop{Reason: v1alpha1.ReasonThrottled, Message: who + " asked to wait until " + clockTime(w.Until) + ", and all connections of the client do"}
+		return &stop{Reason: v1alpha1.ReasonThrottled, Message: who + " asked to wait until " + clockTime(w.Until) + ", and all connections of the client in this namespace do"}
 	case pace.Down:
 		return &stop{Reason: v1alpha1.ReasonRefreshFailed,
 			Message: who + " does not answer; it is asked again at " + clockTime(w.Until) + ", and once it answers the token that expires soonest is renewed first"}

@@ -52,12 +52,6 @@ func (b *breaker) opensAt(namespace string, now time.Time) (at time.Time, busy b
 	return *next, busy
 }
 
-// passes says whether a namespace may ask now.
-func (b *breaker) passes(namespace string, now time.Time) bool {
-	at, busy := b.opensAt(namespace, now)
-	return !busy && !now.Before(at)
-}
-
 // begin notes a request; it returns what end it has to be told to, nil while the endpoint is not down.
 func (b *breaker) begin(namespace string, now time.Time) *probe {
 	if !b.downFor(namespace) {

@@ -23,7 +23,7 @@ func TestAClockThatIsSetMakesNobodyWaitForEver(t *testing.T) {
 	onTheRoad(t, func(r *road) {
 		set := &setBack{}
 		r.Lanes = NewLanes(set, r.woken.wake)
-		r.Hold(github, set.Now().Add(10*time.Second))
+		r.Hold("team-a", github, set.Now().Add(10*time.Second))
 		r.waits(key("team-a", 0), github, Told)
 		set.by.Store(int64(5 * time.Second))
 		if early := r.after(14 * time.Second); len(early) != 0 {
@@ -34,7 +34,7 @@ func TestAClockThatIsSetMakesNobodyWaitForEver(t *testing.T) {
 		}
 		r.goes(key("team-a", 0), github)
 
-		r.Hold(github, set.Now().Add(time.Hour))
+		r.Hold("team-a", github, set.Now().Add(time.Hour))
 		r.waits(key("team-a", 0), github, Told)
 		set.by.Store(int64(-time.Hour))
 		r.Review()
@@ -43,7 +43,7 @@ func TestAClockThatIsSetMakesNobodyWaitForEver(t *testing.T) {
 		}
 		r.goes(key("team-a", 0), github)
 
-		r.Hold(github, set.Now().Add(time.Hour))
+		r.Hold("team-a", github, set.Now().Add(time.Hour))
 		set.by.Store(int64(24 * time.Hour))
 		if wait := r.waits(key("team-a", 0), github, Told); wait > 25*time.Hour {
 			t.Errorf("it waits for %s", wait)

@@ -202,11 +202,11 @@ func (c *crossroads) checkLane(l *lane, now time.Time) {
 	at, soon := l.opensAt(now), !l.fires.Before(now) && !l.fires.After(now.Add(tick))
 	if !now.Before(at) {
 		for namespace, m := range l.share.members {
-			if len(m.line) > 0 && m.taken < l.share.places-l.share.taken && l.endpoint.passes(namespace, now) && !soon {
+			if len(m.line) > 0 && m.taken < l.share.places-l.share.taken && l.passes(namespace, now) && !soon {
 				c.Errorf("%s may go in %v and was not called", namespace, l.route)
 			}
 		}
-		at = l.probedAt(now)
+		at = l.nextAt(now)
 	}
 	if !at.IsZero() && (l.fires.Before(now) || l.fires.After(at.Add(tick))) {
 		c.Errorf("%v opens at %s, and nobody looks before %s", l.route, at, l.fires)

@@ -15,8 +15,8 @@ type lane struct {
 	endpoint *endpoint
 	share    share
 	tempo    tempo
-	// held is until when the provider asked the client to wait.
-	held time.Time
+	// held is until when the provider asked a namespace to wait: what it says to one need not be meant for all.
+	held map[string]time.Time
 	used time.Time
 
 	timer *time.Timer
@@ -27,7 +27,7 @@ type lane struct {
 type endpoint struct {
 	breaker
 	lanes map[*lane]struct{}
-	// held is until when all wait for what one client was told; spared is until when they do not again.
+	// held is until when all wait for what one was told; spared is until when they do not again.
 	held, spared time.Time
 }
 
@@ -47,24 +47,28 @@ func (l *lane) learn(p *Permit, o Outcome, now time.Time) {
 	case Throttled:
 		l.tempo.throttled(p.sent, now)
 		if o.RetryAfter <= 0 {
-			l.hold(now.Add(unasked), now)
+			l.hold(p.namespace, now.Add(unasked), now)
 		}
 	}
 	if o.RetryAfter > 0 {
-		l.hold(now.Add(o.RetryAfter), now)
+		l.hold(p.namespace, now.Add(o.RetryAfter), now)
 		l.endpoint.hold(o.RetryAfter, now)
 	}
 }
 
-// hold closes the lane until then.
-func (l *lane) hold(until, now time.Time) {
-	if l.held.Before(until) {
-		l.held = until
+// hold closes the lane to a namespace until then.
+func (l *lane) hold(namespace string, until, now time.Time) {
+	maps.DeleteFunc(l.held, func(_ string, until time.Time) bool { return !now.Before(until) })
+	if l.held == nil {
+		l.held = map[string]time.Time{}
 	}
-	l.closedUntil(now)
+	if l.held[namespace].Before(until) {
+		l.held[namespace] = until
+	}
+	l.closedUntil(namespace, now)
 }
 
-// hold closes the lanes of all clients for what one was told.
+// hold closes the lanes of all for what one was told.
 func (e *endpoint) hold(wait time.Duration, now time.Time) {
 	if now.Before(e.spared) {
 		return
@@ -74,34 +78,54 @@ func (e *endpoint) hold(wait time.Duration, now time.Time) {
 	e.spared = e.held.Add(sparedFor * wait)
 }
 
-// closedUntil is until when the provider asked to wait.
-func (l *lane) closedUntil(now time.Time) time.Time {
-	if last := now.Add(longest); l.held.After(last) {
-		l.held = last
+// heldUntil is until when all wait for what one was told.
+func (e *endpoint) heldUntil(now time.Time) time.Time {
+	if last := now.Add(longestForOthers); e.held.After(last) {
+		e.held = last
 	}
-	if last := now.Add(longestForOthers); l.endpoint.held.After(last) {
-		l.endpoint.held = last
-	}
-	if l.held.Before(l.endpoint.held) {
-		return l.endpoint.held
-	}
-	return l.held
+	return e.held
 }
 
-// opensAt is when the next request may be made as far as the client is concerned.
+// closedUntil is until when the provider asked a namespace to wait.
+func (l *lane) closedUntil(namespace string, now time.Time) time.Time {
+	until, all := l.held[namespace], l.endpoint.heldUntil(now)
+	if last := now.Add(longest); until.After(last) {
+		until = last
+		l.held[namespace] = last
+	}
+	if until.Before(all) {
+		return all
+	}
+	return until
+}
+
+// opensAt is when the next request of anybody may be made.
 func (l *lane) opensAt(now time.Time) time.Time {
-	at := l.closedUntil(now)
-	if now.Before(at) {
+	if at := l.endpoint.heldUntil(now); now.Before(at) {
 		return at
 	}
 	return now.Add(l.tempo.delay(now))
 }
 
-// probedAt is when the next of the namespaces that wait may find out whether an endpoint that is down is
-// back; zero where nothing is known but that something is under way.
-func (l *lane) probedAt(now time.Time) (next time.Time) {
+// opensFor is when a namespace may ask, unless it is busy finding out whether the endpoint is back.
+func (l *lane) opensFor(namespace string, now time.Time) (at time.Time, busy bool) {
+	at, busy = l.endpoint.opensAt(namespace, now)
+	if until := l.closedUntil(namespace, now); at.Before(until) {
+		at = until
+	}
+	return at, busy
+}
+
+// passes says whether a namespace may ask now.
+func (l *lane) passes(namespace string, now time.Time) bool {
+	at, busy := l.opensFor(namespace, now)
+	return !busy && !now.Before(at)
+}
+
+// nextAt is when the next of the namespaces that wait may ask; zero where nothing is known but that something is under way.
+func (l *lane) nextAt(now time.Time) (next time.Time) {
 	for namespace, m := range l.share.members {
-		at, busy := l.endpoint.opensAt(namespace, now)
+		at, busy := l.opensFor(namespace, now)
 		if len(m.line) > 0 && !busy && now.Before(at) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -111,7 +135,7 @@ func (l *lane) probedAt(now time.Time) (next time.Time) {
 
 // stillOpen says whether a waiter that was called may go: the provider may have said no to others since.
 func (l *lane) stillOpen(w *waiter, now time.Time) bool {
-	return !now.Before(l.closedUntil(now)) && (w.probe != nil || !l.endpoint.downFor(w.key.Namespace))
+	return !now.Before(l.closedUntil(w.key.Namespace, now)) && (w.probe != nil || !l.endpoint.downFor(w.key.Namespace))
 }
 
 // concerned are the lanes in which somebody may wait for a request in this one: its own, and while the
@@ -125,7 +149,7 @@ func (l *lane) concerned() []*lane {
 
 // wait says why somebody who asked was parked.
 func (l *lane) wait(namespace string, now time.Time) Wait {
-	if until := l.closedUntil(now); now.Before(until) {
+	if until := l.closedUntil(namespace, now); now.Before(until) {
 		return Wait{Reason: Told, Until: until}
 	}
 	if at, busy := l.endpoint.opensAt(namespace, now); busy || now.Before(at) {
@@ -138,7 +162,12 @@ func (l *lane) wait(namespace string, now time.Time) Wait {
 }
 
 func (l *lane) restrained(now time.Time) bool {
-	return now.Before(l.closedUntil(now)) || l.endpoint.down() || l.tempo.limiter != nil
+	for _, until := range l.held {
+		if now.Before(until) {
+			return true
+		}
+	}
+	return now.Before(l.endpoint.heldUntil(now)) || l.endpoint.down() || l.tempo.limiter != nil
 }
 
 // idle says whether nothing is lost when the lane is forgotten, or little, where there are many.

@@ -19,8 +19,8 @@ const (
 	unasked = time.Second
 	// longest bounds what a provider may ask for, also where the clock was set back since.
 	longest = time.Hour
-	// Tenants choose clients, and endpoints are shared: what one client was told holds the others up for
-	// a minute at most, and not more than a tenth of the time.
+	// Tenants choose clients, and share some, and endpoints are shared: what one namespace was told for a
+	// client holds all others up for a minute at most, and not more than a tenth of the time.
 	longestForOthers, sparedFor = time.Minute, 9
 	// A lane is forgotten when it was idle for so long, one that keeps others waiting later.
 	idle, idleRestrained = time.Minute, time.Hour
@@ -157,12 +157,12 @@ func (p *Permit) End(o Outcome) {
 	}
 }
 
-// Hold closes a lane until then, at most an hour: what a provider asked for before this process began.
-func (s *Lanes) Hold(route Route, until time.Time) {
+// Hold closes a lane to a namespace until then, at most an hour: what a provider asked for before this process began.
+func (s *Lanes) Hold(namespace string, route Route, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := s.clock.Now(); now.Before(until) {
-		s.lane(route, now).hold(until, now)
+		s.lane(route, now).hold(namespace, until, now)
 	}
 }
 
@@ -277,7 +277,7 @@ func (s *Lanes) call(l *lane, now time.Time, asking Key) {
 	for l.share.waiting > 0 {
 		at := l.opensAt(now)
 		if !now.Before(at) {
-			w := l.share.call(func(namespace string) bool { return l.endpoint.passes(namespace, now) })
+			w := l.share.call(func(namespace string) bool { return l.passes(namespace, now) })
 			if w != nil {
 				l.tempo.spend(now)
 				w.probe = l.endpoint.begin(w.key.Namespace, now)
@@ -286,7 +286,7 @@ func (s *Lanes) call(l *lane, now time.Time, asking Key) {
 				}
 				continue
 			}
-			at = l.probedAt(now)
+			at = l.nextAt(now)
 		}
 		s.lookAgain(l, at, now)
 		return

@@ -102,6 +102,30 @@ func TestWhatOneClientWasToldHoldsOthersUpForAMinuteAtMostAndATenthOfTheTime(t *
 	})
 }
 
+// Of a shared client a provider may mean one account, or one person's connection that asks without end.
+func TestWhatOneNamespaceWasToldHoldsOthersOfTheClientUpForAMinuteAtMost(t *testing.T) {
+	onTheRoad(t, func(r *road) {
+		throttled := Outcome{Verdict: Throttled, RetryAfter: time.Hour}
+		r.goes(key("team-a", 0), github).End(throttled)
+		r.waits(key("team-a", 1), github, Told)
+		if wait := r.waits(key("team-b", 1), github, Told); wait != time.Minute {
+			t.Errorf("another namespace waits for %s", wait)
+		}
+		if got := r.after(time.Minute); !slices.Equal(got, []Key{key("team-b", 1)}) {
+			t.Fatalf("woken: %v", got)
+		}
+		r.goes(key("team-b", 1), github).End(Outcome{Verdict: Succeeded})
+		if wait := r.waits(key("team-a", 2), github, Told); wait != 59*time.Minute {
+			t.Errorf("it waits for %s", wait)
+		}
+		got := r.after(59 * time.Minute)
+		if len(got) != 1 || got[0].Namespace != "team-a" {
+			t.Fatalf("woken: %v", got)
+		}
+		r.goes(got[0], github).End(throttled)
+	})
+}
+
 func TestA429WithoutATimeClosesForASecond(t *testing.T) {
 	onTheRoad(t, func(r *road) {
 		r.goes(key("team-a", 0), github).End(Outcome{Verdict: Throttled})
@@ -116,12 +140,12 @@ func TestA429WithoutATimeClosesForASecond(t *testing.T) {
 
 func TestAWaitLearntFromARecordHoldsAfterARestart(t *testing.T) {
 	onTheRoad(t, func(r *road) {
-		r.Hold(github, time.Now().Add(10*time.Minute))
-		r.Hold(github, time.Now().Add(-time.Minute))
+		r.Hold("team-a", github, time.Now().Add(10*time.Minute))
+		r.Hold("team-a", github, time.Now().Add(-time.Minute))
 		if wait := r.waits(key("team-a", 1), github, Told); wait != 10*time.Minute {
 			t.Errorf("it waits for %s", wait)
 		}
-		r.Hold(github, time.Now().Add(1000*time.Hour))
+		r.Hold("team-a", github, time.Now().Add(1000*time.Hour))
 		if wait := r.waits(key("team-a", 1), github, Told); wait != time.Hour {
 			t.Errorf("it waits for %s, and an hour is the most", wait)
 		}
@@ -272,7 +296,9 @@ func TestASpeedNobodyMindsForTenMinutesIsUnlimitedAgain(t *testing.T) {
 
 func TestANamespaceWithThousandsDoesNotHoldUpOneWithAFew(t *testing.T) {
 	onTheRoad(t, func(r *road) {
-		r.Hold(github, time.Now().Add(time.Second))
+		for _, namespace := range []string{"team-a", "team-b"} {
+			r.Hold(namespace, github, time.Now().Add(time.Second))
+		}
 		for i := range 1000 {
 			r.Ask(key("team-a", i), github, time.Time{})
 		}
@@ -293,7 +319,7 @@ func TestANamespaceWithThousandsDoesNotHoldUpOneWithAFew(t *testing.T) {
 
 func TestAPlaceIsNotKeptForWhoNeedsItNoLonger(t *testing.T) {
 	onTheRoad(t, func(r *road) {
-		r.Hold(github, time.Now().Add(time.Second))
+		r.Hold("team-a", github, time.Now().Add(time.Second))
 		r.waits(key("team-a", 0), github, Told)
 		r.Leave(key("team-a", 0)) // the pass in which it asked
 		if r.Waiting() != 1 {
@@ -313,7 +339,7 @@ func TestAPlaceIsNotKeptForWhoNeedsItNoLonger(t *testing.T) {
 
 func TestWhoWasCalledBeforeTheLaneClosedWaitsAllTheSame(t *testing.T) {
 	onTheRoad(t, func(r *road) {
-		r.Hold(github, time.Now().Add(time.Second))
+		r.Hold("team-a", github, time.Now().Add(time.Second))
 		r.waits(key("team-a", 0), github, Told)
 		r.waits(key("team-a", 1), github, Told)
 		if got := r.after(time.Second); len(got) != 2 {
