@@ -3,6 +3,7 @@
 
 GO      ?= go
 N       ?= 1000
+FORM    ?= short
 # Packages of one test run share two cores with an API server each.
 TESTP   ?= 2
 TESTFLAGS ?=
@@ -56,10 +57,11 @@ screenshots: control-plane ## Make the pictures of docs/pages.md; needs Chromium
 	CHROMIUM_REQUIRED=1 SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'FitForPeople' ./internal/callback ./cmd/kubectl-oauth
 
 ##@ Check
-.PHONY: test second-opinion lint verify bench
+.PHONY: test second-opinion lint verify bench chaos
 test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
 	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
 	cd examples && $(GO) test $(TESTFLAGS) ./...
+	$(GO) test -tags chaos $(TESTFLAGS) ./internal/crashpoint
 	@$(call lacks,redis-server redis-cli,the Redis example)
 	@$(call lacks,initdb postgres psql,the Redshift example)
 	@$(call lacks,node hack/secondopinion/node_modules,the OpenID provider of make second-opinion)
@@ -78,6 +80,7 @@ hack/secondopinion/node_modules/.package-lock.json: hack/secondopinion/package-l
 
 lint: tool-golangci-lint ## Lint, with the import rules.
 	golangci-lint run
+	golangci-lint run --build-tags chaos ./cmd/manager ./internal/crashpoint
 
 verify: lint tool-helm control-plane ## Fail on drift of generated files, on lint, and on objects that the API server refuses.
 	@$(MAKE) --no-print-directory generate manifests
@@ -88,6 +91,10 @@ verify: lint tool-helm control-plane ## Fail on drift of generated files, on lin
 
 bench: build control-plane ## Measure refreshes against a baseline; N=10000 for more connections.
 	@$(GO) run ./hack/bench -n $(N)
+
+chaos: control-plane ## Try to make the operator lose a token; FORM=long takes hours, ONLY=points,soak and SEED=1 choose.
+	@CGO_ENABLED=0 $(GO) build -trimpath -tags chaos -o bin/manager-chaos ./cmd/manager
+	@$(GO) run ./hack/chaos -form $(FORM) $(if $(ONLY),-only $(ONLY)) $(if $(SEED),-seed $(SEED))
 
 ##@ Release
 .PHONY: krew

@@ -65,7 +65,7 @@ type cellOptions struct {
 	teams, connections int
 	rules              rules
 	window             time.Duration
-	// clients is how many registrations the connections are spread over; 0 is one.
+	// clients is how many registrations the connections of a team are spread over; 0 is one.
 	clients int
 	// token is the first one of connection i; nil: one that was just obtained and lives for an hour.
 	token func(i int) (obtained time.Time, life time.Duration)

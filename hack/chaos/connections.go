@@ -42,14 +42,14 @@ func (c *cell) populate(ctx context.Context, o cellOptions) error {
 	})
 }
 
-// describe is connection i of a client of the cell's provider.
+// describe is connection i, of a client that its team has registered at the cell's provider.
 func (c *cell) describe(i, clientNumber int) *v1alpha1.OAuthConnection {
-	refresh := &v1alpha1.RefreshRules{Rotation: c.rotation}
+	team, refresh := c.teams[i%len(c.teams)], &v1alpha1.RefreshRules{Rotation: c.rotation}
 	if c.window > 0 {
 		refresh.RetryWindow = &metav1.Duration{Duration: c.window}
 	}
 	return &v1alpha1.OAuthConnection{
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.teams[i%len(c.teams)], Name: fmt.Sprintf("connection-%05d", i)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: team, Name: fmt.Sprintf("connection-%05d", i)},
 		Spec: v1alpha1.OAuthConnectionSpec{
 			Provider: &v1alpha1.ProviderSpec{
 				Endpoints: &v1alpha1.Endpoints{
@@ -58,7 +58,7 @@ func (c *cell) describe(i, clientNumber int) *v1alpha1.OAuthConnection {
 				},
 				Refresh: refresh,
 			},
-			Client: &v1alpha1.ClientSpec{ID: fmt.Sprintf("client-%04d", clientNumber)},
+			Client: &v1alpha1.ClientSpec{ID: fmt.Sprintf("%s-%04d", team, clientNumber)},
 			Grant:  v1alpha1.GrantAuthorizationCode,
 			Scopes: []v1alpha1.Scope{"repo"},
 		},

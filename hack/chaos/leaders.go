@@ -18,7 +18,7 @@ import (
 const (
 	// leadersLifetime of access tokens: each is refreshed after about half of it.
 	leadersLifetime    = 20 * time.Second
-	leadersConnections = 100
+	leadersConnections = 40
 	// earlyBy is by how much a refresh may come before its time: the API server tells its own in seconds.
 	earlyBy = 2 * time.Second
 )
@@ -26,7 +26,7 @@ const (
 // twoLeaders runs two operators without leader election on the same connections, also with clocks that
 // differ, at a provider that ends a grant whose token is sent twice.
 func twoLeaders(ctx context.Context, s *suite, r *result) error {
-	refreshes := s.times(250, 10_000)
+	refreshes := s.times(160, 10_000)
 	r.limit = "0 lost, none sent twice, none early, none missed"
 	skews := []string{"0s", "5m", "-5m"}
 	r.tried = fmt.Sprintf("%d refreshes with clocks equal, %d with +5 min, %d with -5 min", refreshes, refreshes, refreshes)
@@ -47,8 +47,12 @@ func twoLeaders(ctx context.Context, s *suite, r *result) error {
 // rivals are two operators, one of them with a clock that is wrong.
 func (s *suite) rivals(ctx context.Context, r *result, skew string, refreshes int) (err error) {
 	name := map[string]string{"0s": "equal", "5m": "ahead", "-5m": "behind"}[skew]
+	connections := leadersConnections
+	if s.long {
+		connections *= 2
+	}
 	c, err := s.newCell(ctx, "leaders-"+name, cellOptions{
-		teams: 2, connections: leadersConnections, rules: rules{lifetime: leadersLifetime, rotates: true},
+		teams: 2, connections: connections, rules: rules{lifetime: leadersLifetime, rotates: true},
 		token: func(int) (time.Time, time.Duration) { return time.Now(), leadersLifetime },
 	})
 	if err != nil {
@@ -68,7 +72,7 @@ func (s *suite) rivals(ctx context.Context, r *result, skew string, refreshes in
 		pods = append(pods, p)
 	}
 	began := c.tokens.seen()
-	limit := time.Minute + 2*leadersLifetime*time.Duration(1+refreshes/leadersConnections)
+	limit := time.Minute + 2*leadersLifetime*time.Duration(1+refreshes/connections)
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := c.tokens.await(bounded, began+refreshes); err != nil {

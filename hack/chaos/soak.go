@@ -49,7 +49,7 @@ func soak(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod("--log-level=error")
+	p, err := c.newPod()
 	if err != nil {
 		return err
 	}
