@@ -151,6 +151,12 @@ func TestASpentTokenIsNotSentWhereTheProviderTellsThatItIs(t *testing.T) {
 	held := string(w.target("alice").Data["access_token"])
 	w.killed(conn, tokenstore.IntentLifetime)
 	w.annotate(conn, "poke", "1")
+	// Before the provider is asked the attempt is left to whoever began it.
+	w.eventually("an answer of the provider", func() (bool, string) {
+		err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(conn), conn)
+		fresh := meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.TokenFreshCondition)
+		return err == nil && fresh != nil && strings.Contains(fresh.Message, "calls it inactive"), describe(conn)
+	})
 	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonAtRisk)
 	w.contains(c.Message, "the operator was killed", "calls it inactive", "it is tried all the same at", "kubectl oauth connect alice -n "+w.namespace)
 	if w.provider.Reuses() != 0 || !w.provider.AccessTokenValid(held) || string(w.target("alice").Data["access_token"]) != held {
