@@ -157,8 +157,7 @@ func TestASpentTokenIsNotSentWhereTheProviderTellsThatItIs(t *testing.T) {
 		fresh := meta.FindStatusCondition(conn.Status.Conditions, v1alpha1.TokenFreshCondition)
 		return err == nil && fresh != nil && strings.Contains(fresh.Message, "calls it inactive"), describe(conn)
 	})
-	// AtRisk it is before, too, while the process that is dead might still save.
-	c := w.await(conn, v1alpha1.StalledCondition, metav1.ConditionTrue, v1alpha1.ReasonAtRisk)
+	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonAtRisk)
 	w.contains(c.Message, "the operator was killed", "calls it inactive", "it is tried all the same at", "kubectl oauth connect alice -n "+w.namespace)
 	if w.provider.Reuses() != 0 || !w.provider.AccessTokenValid(held) || string(w.target("alice").Data["access_token"]) != held {
 		t.Error("the access token that worked does not any more")
