@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -80,7 +78,7 @@ func (s *suite) newVictim(ctx context.Context, n int, killed bool) (*victim, err
 	if err != nil {
 		return nil, err
 	}
-	v.pod, err = v.newPod(fmt.Sprintf("--concurrency=%d", 2*n), "--log-level=error")
+	v.pod, err = v.newPod(fmt.Sprintf("--concurrency=%d", 2*n))
 	return v, err
 }
 
@@ -90,7 +88,11 @@ func (s *suite) outage(ctx context.Context, r *result, victims []*victim, away t
 		if err := v.pod.start(""); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, v.pod.kill(), v.close()) }()
+		release := v.pod.supervise(ctx)
+		defer func() {
+			release()
+			err = errors.Join(err, v.pod.kill(), v.close())
+		}()
 	}
 	for _, v := range victims {
 		if err := v.firstRefresh(ctx, 0); err != nil {
@@ -153,47 +155,32 @@ func (v *victim) written(ctx context.Context, r *result) error {
 	return err
 }
 
-// outlive lets the time of the outage go by. Some containers are killed in its middle, and start again.
+// outlive lets the time of the outage go by. Some containers are killed in its middle.
 func outlive(ctx context.Context, victims []*victim, away time.Duration) error {
-	end, killAt := time.Now().Add(away), time.Now().Add(away/2)
-	for time.Now().Before(end) {
-		for _, v := range victims {
-			if v.killed && time.Now().After(killAt) {
-				v.killed = false
-				if err := v.pod.kill(); err != nil {
-					return err
-				}
-			}
-			if err := v.pod.revive(ctx); err != nil {
+	if err := pause(ctx, away/2); err != nil {
+		return err
+	}
+	for _, v := range victims {
+		if v.killed {
+			if err := v.pod.kill(); err != nil {
 				return err
 			}
-		}
-		if err := pause(ctx, time.Second); err != nil {
-			return err
+			if err := v.pod.start(""); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return pause(ctx, away/2)
 }
 
-// recovered waits until every token that was held is saved and good, and uses some. The container that lost
+// recovered waits until every token that was held is saved and good, and uses some. A container that lost
 // its lease ends when it has saved all, and is started again.
 func (v *victim) recovered(ctx context.Context, r *result) error {
-	reviving, stop := context.WithCancel(ctx)
-	var kubelet errgroup.Group
-	kubelet.Go(func() error {
-		for pause(reviving, time.Second) == nil {
-			if err := v.pod.revive(reviving); err != nil && reviving.Err() == nil {
-				return err
-			}
-		}
-		return nil
-	})
 	lost, err := v.saved(ctx)
 	if err == nil && len(lost) == 0 {
 		lost, err = v.verify(ctx, pick(r, v.conns, 500), settleWithin)
 	}
-	stop()
-	if err := errors.Join(err, kubelet.Wait()); err != nil {
+	if err != nil {
 		return err
 	}
 	r.lost += len(lost)

@@ -29,12 +29,13 @@ func conflicts(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod("--log-level=error")
+	p, err := c.newPod()
 	if err != nil {
 		return err
 	}
+	defer p.supervise(ctx)()
 	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx)); err != nil {
-		return err
+		return fmt.Errorf("%w\n%s", err, p.tail(20))
 	}
 	storm, calm := context.WithCancel(ctx)
 	defer calm()
@@ -53,6 +54,7 @@ func conflicts(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	calm()
+	p.tellRestarts(r)
 	if reuses, repeats := c.tokens.sentTwice(); reuses+repeats > 0 {
 		r.breach("%d refresh tokens were sent twice", reuses+repeats)
 	}

@@ -31,12 +31,12 @@ func restartFresh(ctx context.Context, s *suite, r *result) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	// Without leader election: its lease would be the only thing that is written.
-	p, err := c.newPod("--log-level=error", "--leader-elect=false")
+	p, err := c.newPod("--leader-elect=false")
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx), p.stop(ctx)); err != nil {
-		return err
+		return fmt.Errorf("%w\n%s", err, p.tail(20))
 	}
 	came := c.tokens.seen()
 	began := time.Now()
@@ -50,9 +50,12 @@ func restartFresh(ctx context.Context, s *suite, r *result) (err error) {
 	if err := pause(ctx, restFor); err != nil {
 		return err
 	}
-	writes, err := p.writes(ctx)
+	reads, writes, err := p.requests(ctx)
 	if err != nil {
 		return err
+	}
+	if reads < float64(n) {
+		return fmt.Errorf("the operator counts %.0f reads of %d records: its metrics are not what they were", reads, n)
 	}
 	requests := c.tokens.seen() - came
 	r.note("%d requests at the provider, %.0f writes at the API server", requests, writes)
@@ -64,7 +67,7 @@ func restartFresh(ctx context.Context, s *suite, r *result) (err error) {
 
 // awaitReady waits until every connection is Ready.
 func (c *cell) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(len(c.conns))*30*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute+time.Duration(len(c.conns))*60*time.Millisecond)
 	defer cancel()
 	ready, example := 0, ""
 	return poll(ctx, 500*time.Millisecond, func() (bool, error) {
@@ -85,27 +88,26 @@ func (c *cell) awaitReady(ctx context.Context) error {
 
 // lookedAt waits until the operator has looked at so many connections and has nothing left to do.
 func (p *pod) lookedAt(ctx context.Context, connections int) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(connections)*30*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute+time.Duration(connections)*60*time.Millisecond)
 	defer cancel()
 	const controller = "oauthconnection"
 	looked, busy := 0.0, 0.0
 	return poll(ctx, 200*time.Millisecond, func() (bool, error) {
-		page, err := prom.Fetch(ctx, p.MetricsURL)
+		page, err := prom.Fetch(ctx, p.current().MetricsURL)
 		looked = prom.Total(page, "controller_runtime_reconcile_total", "controller", controller)
 		busy = prom.Total(page, "workqueue_depth", "name", controller) +
 			prom.Total(page, "controller_runtime_active_workers", "controller", controller)
-		return looked >= float64(connections) && busy == 0, err
+		return err == nil && looked >= float64(connections) && busy == 0, nil // it may be starting again
 	}, func() string {
 		return fmt.Sprintf("the operator has looked %.0f times, %.0f are to be looked at", looked, busy)
 	})
 }
 
-// writes counts the requests of the process to the API server that were no reads.
-func (p *pod) writes(ctx context.Context) (float64, error) {
-	page, err := prom.Fetch(ctx, p.MetricsURL)
-	var sum float64
+// requests counts those of the process to the API server.
+func (p *pod) requests(ctx context.Context) (reads, writes float64, err error) {
+	page, err := prom.Fetch(ctx, p.current().MetricsURL)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		sum += prom.Total(page, "rest_client_requests_total", "method", method)
+		writes += prom.Total(page, "rest_client_requests_total", "method", method)
 	}
-	return sum, err
+	return prom.Total(page, "rest_client_requests_total", "method", "GET"), writes, err
 }

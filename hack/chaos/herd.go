@@ -38,12 +38,13 @@ func herd(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod("--log-level=error")
+	p, err := c.newPod()
 	if err != nil {
 		return err
 	}
+	defer p.supervise(ctx)()
 	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx), p.stop(ctx)); err != nil {
-		return err
+		return fmt.Errorf("%w\n%s", err, p.tail(20))
 	}
 	// The longer a token lives the sooner before its expiry it is due: all of them now, in that order.
 	c.tokens.set(func(r *rules) { r.down = true })
@@ -66,6 +67,7 @@ func herd(ctx context.Context, s *suite, r *result) (err error) {
 	}
 	r.note("while the provider was down: %d requests in %s", tried, herdOutage)
 	c.judgeHerd(r, life, tried, back)
+	p.tellRestarts(r)
 	return p.stop(ctx)
 }
 

@@ -218,6 +218,7 @@ func (c *cell) afterKills(ctx context.Context, r *result, l *losses, p *pod, cyc
 	if err := p.startReady(ctx); err != nil {
 		return err
 	}
+	defer p.supervise(ctx)()
 	bounded, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	if err := l.settled(bounded); err != nil {

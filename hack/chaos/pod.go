@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -24,6 +25,8 @@ import (
 const (
 	// startWithin bounds the start of a container: the machine may be busy.
 	startWithin = time.Minute
+	// reviveEvery is how often it is looked at whether a container ended; the kubelet waits longer.
+	reviveEvery = 500 * time.Millisecond
 	// trimmedWithin is how soon after the last save the journal is empty.
 	trimmedWithin = 10 * time.Second
 )
@@ -36,7 +39,12 @@ type pod struct {
 	args   []string
 	env    []string
 	runs   int
-	*operator.Process
+
+	mu      sync.Mutex
+	process *operator.Process
+	// wanted: it is not the scenario that ended it.
+	wanted   bool
+	restarts int
 }
 
 // newPod makes a pod. Its container is started by start.
@@ -61,11 +69,33 @@ func (c *cell) newPod(args ...string) (*pod, error) {
 }
 
 // start runs the container, once more or for the first time. crash is where it is to die, or empty.
-func (p *pod) start(crash string) (err error) {
+func (p *pod) start(crash string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run(crash)
+}
+
+func (p *pod) run(crash string) (err error) {
 	p.runs++
 	env := append([]string{crashpoint.TraceVariable + "=" + p.traceFile(), crashpoint.CrashVariable + "=" + crash}, p.env...)
-	p.Process, err = operator.Start(operator.Options{Config: p.config, PublicURL: publicURL, Args: p.args, Env: env})
+	p.process, err = operator.Start(operator.Options{Config: p.config, PublicURL: publicURL, Args: p.args, Env: env})
+	p.wanted = err == nil
 	return err
+}
+
+// current is the process of the container that runs, or ran last; nil before the first.
+func (p *pod) current() *operator.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.process
+}
+
+// abandon takes the container from whoever would start it again.
+func (p *pod) abandon() *operator.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = false
+	return p.process
 }
 
 // startReady runs the container and waits until it is ready.
@@ -75,39 +105,63 @@ func (p *pod) startReady(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	return p.Ready(ctx)
+	return p.current().Ready(ctx)
 }
 
 func (p *pod) traceFile() string { return filepath.Join(p.dir, fmt.Sprintf("trace-%05d", p.runs)) }
 
 // kill ends the container as a crash does.
 func (p *pod) kill() error {
-	if p.Process == nil {
+	process := p.abandon()
+	if process == nil {
 		return nil
 	}
-	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	return nil
 }
 
-// stop ends the container as the kubelet does, and waits for its end.
+// stop ends the container as the kubelet does, and waits for its end. That it lost its lease on a busy
+// machine is no bad end.
 func (p *pod) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	if err := p.Stop(ctx); err != nil {
+	err := p.abandon().Stop(ctx)
+	if err != nil && !strings.Contains(p.tail(1), "leader election lost") {
 		return fmt.Errorf("the operator did not end well: %w\n%s", err, p.tail(20))
 	}
 	return nil
 }
 
-// revive starts the container again where it ended by itself, as the kubelet does.
-func (p *pod) revive(ctx context.Context) error {
+// supervise starts the container again whenever it ends by itself, as the kubelet does, until release is
+// called. An operator that loses its lease ends.
+func (p *pod) supervise(ctx context.Context) (release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for pause(ctx, reviveEvery) == nil {
+			p.revive()
+		}
+	}()
+	return func() {
+		cancel()
+		<-over
+	}
+}
+
+func (p *pod) revive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.wanted {
+		return
+	}
 	select {
-	case <-p.Done():
-		return errors.Join(ctx.Err(), p.start(""))
+	case <-p.process.Done():
+		p.restarts++
+		_ = p.run("") // else once more
 	default:
-		return nil
 	}
 }
 
@@ -116,7 +170,7 @@ func (p *pod) ended(ctx context.Context, limit time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-p.Done():
+	case <-p.current().Done():
 		return nil
 	case <-time.After(limit):
 		return fmt.Errorf("the operator still runs after %s", limit)
@@ -127,7 +181,7 @@ func (p *pod) ended(ctx context.Context, limit time.Duration) error {
 func (p *pod) awaitLog(ctx context.Context, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	return poll(ctx, 20*time.Millisecond, func() (bool, error) { return strings.Contains(p.Log(), text), nil },
+	return poll(ctx, 20*time.Millisecond, func() (bool, error) { return strings.Contains(p.current().Log(), text), nil },
 		func() string { return fmt.Sprintf("the log does not say %q", text) })
 }
 
@@ -178,8 +232,21 @@ func (p *pod) expectTrimmed(ctx context.Context, r *result, what string) {
 	}
 }
 
+// tellRestarts notes how often the container ended by itself.
+func (p *pod) tellRestarts(r *result) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.restarts > 0 {
+		r.note("the container ended by itself %d times: on a busy machine a lease is lost", p.restarts)
+	}
+}
+
 // tail is the end of the container's log.
 func (p *pod) tail(lines int) string {
-	all := strings.Split(strings.TrimSpace(p.Log()), "\n")
+	process := p.current()
+	if process == nil {
+		return ""
+	}
+	all := strings.Split(strings.TrimSpace(process.Log()), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

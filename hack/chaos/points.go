@@ -160,6 +160,7 @@ func (s *suite) die(ctx context.Context, r *result, d death, number int, ready f
 		return v, err
 	}
 	ready()
+	defer p.supervise(ctx)()
 	v, err = c.verdict(ctx, r, d, died)
 	if err == nil && v.silent == 0 {
 		p.expectTrimmed(ctx, r, d.String())

@@ -53,6 +53,7 @@ func soak(ctx context.Context, s *suite, r *result) (err error) {
 	if err != nil {
 		return err
 	}
+	defer p.supervise(ctx)()
 	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx)); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.tail(20))
 	}
@@ -70,6 +71,7 @@ func soak(ctx context.Context, s *suite, r *result) (err error) {
 	}
 	c.tokens.judgePatience(r)
 	r.note("answers: %v", c.tokens.counts(0))
+	p.tellRestarts(r)
 	return errors.Join(err, p.stop(ctx))
 }
 
