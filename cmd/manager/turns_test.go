@@ -131,7 +131,7 @@ func TestAClientOfTheSameNameElsewhereSlowsNobodyDown(t *testing.T) {
 			select {
 			case <-ended:
 				return
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(300 * time.Millisecond):
 			}
 			patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%d"}}}`, v1alpha1.RefreshRequestedAnnotation, i))
 			_ = env.Client.Patch(t.Context(), robot.DeepCopy(), patch)
