@@ -178,7 +178,7 @@ func outlive(ctx context.Context, victims []*victim, away time.Duration) error {
 func (v *victim) recovered(ctx context.Context, r *result) error {
 	lost, err := v.saved(ctx)
 	if err == nil && len(lost) == 0 {
-		lost, err = v.verify(ctx, pick(r, v.conns, 500), settleWithin)
+		lost, err = v.verify(ctx, pick(r, v.conns, 500))
 	}
 	if err != nil {
 		return err

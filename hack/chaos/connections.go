@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -121,16 +119,6 @@ func (c *cell) holds(ctx context.Context, conn *connection) (generation int, ove
 	return generation, record.Ended != "", nil
 }
 
-// published is the access token that a connection's target holds; empty where there is none.
-func (c *cell) published(ctx context.Context, conn *connection) (string, error) {
-	secret := &corev1.Secret{}
-	err := c.env.Client.Get(ctx, objectKey(conn.object.Namespace, conn.object.Name), secret)
-	if apierrors.IsNotFound(err) {
-		return "", nil
-	}
-	return string(secret.Data[tokenKey]), err
-}
-
 // alive says whether a connection has the refresh token that is good, and why not.
 func (c *cell) alive(ctx context.Context, conn *connection) (bool, string, error) {
 	generation, over, err := c.holds(ctx, conn)
@@ -148,9 +136,9 @@ func (c *cell) alive(ctx context.Context, conn *connection) (bool, string, error
 	return true, "", nil
 }
 
-// verify asks for a renewal of every connection and returns those that do not get one within limit: they
-// are lost, and the text says in which way.
-func (c *cell) verify(ctx context.Context, conns []*connection, limit time.Duration) (map[*connection]string, error) {
+// verify asks for a renewal of every connection and returns those that do not get one within
+// settleWithin: they are lost, and the text says in which way.
+func (c *cell) verify(ctx context.Context, conns []*connection) (map[*connection]string, error) {
 	request := fmt.Sprintf("verify-%d", time.Now().UnixNano())
 	before := make([]int, len(conns))
 	for i, conn := range conns {
@@ -163,7 +151,7 @@ func (c *cell) verify(ctx context.Context, conns []*connection, limit time.Durat
 	for _, conn := range conns {
 		open[conn] = "it was not looked at"
 	}
-	bounded, cancel := context.WithTimeout(ctx, limit)
+	bounded, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	err := poll(bounded, 200*time.Millisecond, func() (bool, error) {
 		for i, conn := range conns {

@@ -117,7 +117,7 @@ func (c *cell) firstRefresh(ctx context.Context, came int) error {
 
 // lastWords tells what is left of the connections after the last signal.
 func (c *cell) lastWords(ctx context.Context, r *result, conns []*connection, signals string) error {
-	lost, err := c.verify(ctx, conns, settleWithin)
+	lost, err := c.verify(ctx, conns)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (c *cell) killOnce(ctx context.Context, r *result, l *losses, p *pod, cycle
 			return err
 		}
 	}
-	if err := pause(ctx, time.Duration(r.random.Int64N(int64(killWindow)))); err != nil {
+	if err := errors.Join(pause(ctx, time.Duration(r.random.Int64N(int64(killWindow)))), l.breathe(ctx)); err != nil {
 		return err
 	}
 	if err := p.kill(); err != nil {

@@ -82,7 +82,7 @@ func (s *suite) rivals(ctx context.Context, r *result, skew string, refreshes in
 	if _, repeats := c.tokens.sentTwice(); repeats > 0 {
 		r.breach("%s: %d refresh tokens were sent twice within the lifetime of an intent", name, repeats)
 	}
-	lost, err := c.verify(ctx, c.conns, settleWithin)
+	lost, err := c.verify(ctx, c.conns)
 	r.lost += len(lost)
 	for _, note := range c.tell(ctx, lost) {
 		r.breach("%s: lost: %s", name, note)

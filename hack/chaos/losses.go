@@ -19,6 +19,8 @@ const (
 	// explainWithin is how long after a crash a connection may stay silent about a token that may be lost.
 	explainWithin = time.Minute
 	lookEvery     = 500 * time.Millisecond
+	// breatheAfter is how old a loss may be before the next crash waits for what becomes of it.
+	breatheAfter = 10 * time.Second
 )
 
 // loss is a token that was spent when a process died that had not written its successor down.
@@ -76,6 +78,21 @@ func (l *losses) healthy() []*connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(l.cell.conns), func(conn *connection) bool { return l.open[conn] != nil || l.regranted[conn] })
+}
+
+// breathe lets the container live until nothing is open from an earlier crash than the last ones: one that
+// is killed again and again before it has started can neither make up for anything nor say anything.
+func (l *losses) breathe(ctx context.Context) error {
+	return poll(ctx, lookEvery, func() (bool, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, is := range l.open {
+			if age := time.Since(is.killed); age > breatheAfter && age < 2*explainWithin {
+				return false, nil
+			}
+		}
+		return true, nil
+	}, func() string { return "it is still open what became of some connections" })
 }
 
 // follow looks at the open losses until ctx ends.

@@ -64,7 +64,7 @@ func soak(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	c.tokens.set(func(r *rules) { r.failing, r.hanging = 0, 0 })
-	lost, err := c.verify(ctx, c.conns, settleWithin)
+	lost, err := c.verify(ctx, c.conns)
 	r.lost = len(lost)
 	for _, note := range c.tell(ctx, lost) {
 		r.breach("lost: %s", note)
@@ -92,17 +92,15 @@ func (c *cell) endure(ctx context.Context, r *result, f soaking) error {
 		for pause(ctx, f.look) == nil {
 			now := time.Now()
 			stale, example, err := c.stale(ctx, now)
-			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
+			switch {
+			case ctx.Err() != nil: // the time is over
+			case err != nil:
 				return err
-			}
-			looks.Add(1)
-			if stale > 0 {
+			case stale > 0:
 				expired.Add(int64(stale) * int64(now.Sub(last)))
 				r.progress("%d targets hold an expired token, such as %s", stale, example)
 			}
+			looks.Add(1)
 			last = now
 		}
 		return nil
