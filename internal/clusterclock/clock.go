@@ -24,6 +24,9 @@ const (
 	resolution = time.Second
 	// jump is how far an answer has to be off to be more than drift: a machine slept, or a clock was set.
 	jump = 2 * resolution
+	// signature is in every answer of an API server, and not in what a proxy in front of it makes up when it
+	// is away.
+	signature = "Audit-Id"
 	// wakeEvery bounds how often a jump is told of: several API servers may disagree with one another.
 	wakeEvery = time.Minute
 )
@@ -88,7 +91,7 @@ func (c *Clock) Observe(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		sent := c.local()
 		response, err := next.RoundTrip(request)
-		if err == nil {
+		if err == nil && response.Header.Get(signature) != "" {
 			if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 				c.hear(sent, c.local(), date)
 			}

@@ -118,9 +118,10 @@ func TestTheFirstAnswerIsNoJump(t *testing.T) {
 }
 
 func TestEveryAnswerOfTheAPIServerIsHeard(t *testing.T) {
-	date := "Fri, 02 Jan 2026 03:04:05 GMT"
+	date, author := "Fri, 02 Jan 2026 03:04:05 GMT", signature
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", date)
+		w.Header().Set(author, "0b6cbcbf")
 		w.WriteHeader(http.StatusConflict)
 	}))
 	defer server.Close()
@@ -137,7 +138,12 @@ func TestEveryAnswerOfTheAPIServerIsHeard(t *testing.T) {
 	if off := c.Now().Sub(start()); off.Abs() > 2*time.Second {
 		t.Errorf("the time is %s off", off)
 	}
-	date = "in the morning"
+	date, author = "Fri, 02 Jan 2026 23:04:05 GMT", "X-Gateway"
+	ask()
+	if off := c.Now().Sub(start()); off.Abs() > 5*time.Second {
+		t.Errorf("a proxy's own answer moved the time by %s", off)
+	}
+	date, author = "in the morning", signature
 	ask()
 	if off := c.Now().Sub(start()); off.Abs() > 5*time.Second {
 		t.Errorf("a header that is no date moved the time by %s", off)
