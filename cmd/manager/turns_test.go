@@ -18,6 +18,10 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/testenv/idp"
 )
 
+// unhindered is less than the 30 s for which a request that hangs holds its worker, and more than the rest
+// takes on a busy machine.
+const unhindered = 20 * time.Second
+
 // Whoever may connect accounts in a namespace can have any number of attempts wait for a provider of their
 // own. kubectl oauth waits for the operator's first word for ten seconds only.
 func TestAttemptsAtAProviderThatHangsHoldUpNoOtherNamespace(t *testing.T) {
@@ -43,7 +47,7 @@ func TestAttemptsAtAProviderThatHangsHoldUpNoOtherNamespace(t *testing.T) {
 	other.apply("github", other.inline(""))
 	began := time.Now()
 	other.awaitAttempt(other.attempt("github", 1), v1alpha1.ReasonWaitingForBrowser)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > unhindered {
 		t.Errorf("another namespace waited for %s", took)
 	}
 }
@@ -69,7 +73,7 @@ func TestConnectionsAtAProviderThatHangsHoldUpNoOtherNamespace(t *testing.T) {
 	began := time.Now()
 	other.await(other.apply("robot", other.inline("grant: ClientCredentials")), v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	other.refreshed(connected)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > unhindered {
 		t.Errorf("another namespace waited for %s", took)
 	}
 }
@@ -146,7 +150,7 @@ func TestAClientOfTheSameNameElsewhereSlowsNobodyDown(t *testing.T) {
 	for _, robot := range robots {
 		w.await(robot, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > unhindered {
 		t.Errorf("they waited for %s", took)
 	}
 }
