@@ -114,7 +114,7 @@ func (r *ConnectionReconciler) addFinalizer(ctx context.Context, conn *v1alpha1.
 // settle hides lost races from the error log: the object is looked at again at once. And what the
 // end of the process cut off: the next leader looks at every object.
 func settle(ctx context.Context, err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) || errors.Is(err, tokenstore.ErrConflict) || errors.Is(err, errNotSeen) || errors.Is(ctx.Err(), context.Canceled) {
+	if apierrors.IsConflict(err) || errors.Is(err, tokenstore.ErrConflict) || errors.Is(err, tokenstore.ErrNotFound) || errors.Is(err, errNotSeen) || errors.Is(ctx.Err(), context.Canceled) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
 	return ctrl.Result{}, err

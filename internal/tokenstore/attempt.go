@@ -94,8 +94,8 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 //
 // Where the API server does not take the record within 10 s, the keeper holds it and tries until it is
 // stored; Save returns it with ErrUnsaved then. Where somebody else's record stays (see merge), Save
-// returns that one with ErrConflict. Where the record was deleted meanwhile by this process it fails
-// with ErrNotFound; where it is merely gone, it is created again.
+// returns that one with ErrConflict. Where the record was deleted meanwhile it fails with ErrNotFound:
+// somebody gave the grant up, be it in another process.
 func (s *Store) Save(ctx context.Context, key Key, r *Record) (*Record, error) {
 	defer s.keeper.end(key.UID)
 	return s.save(ctx, &unsaved{key: key, record: r.settled()})
@@ -191,7 +191,7 @@ func (s *Store) settle(ctx context.Context, u *unsaved) (*Record, error) {
 		}
 		theirs, err := s.read(ctx, u.key)
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, ErrNotFound) && (u.consent || next.origin.version == ""):
 			next.origin.version = ""
 			continue
 		case errors.Is(err, seal.ErrUnsealable) && (u.consent || s.unreadable(u)):

@@ -325,18 +325,23 @@ func TestASaveWritesOverWhatDidNotTouchTheAttempt(t *testing.T) {
 	}
 }
 
-func TestARecordThatIsMerelyGoneIsCreatedAgain(t *testing.T) {
-	s, _ := newCluster(t).replica("a")
+func TestAGrantThatAnotherProcessGaveUpStaysGivenUp(t *testing.T) {
+	c := newCluster(t)
+	s, _ := c.replica("a")
+	other, _ := c.replica("b")
 	key := newKey()
 	r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
 	r = must(t)(s.Begin(t.Context(), key, r))
-	if err := env.Client.Delete(t.Context(), secretOf(t, s, key)); err != nil {
+	if err := other.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	must(t)(s.Save(t.Context(), key, refreshed(r, 1)))
-	if got := must(t)(s.Get(t.Context(), key)); got.Refreshes != 1 {
-		t.Errorf("got %+v", got)
+	if _, err := s.Save(t.Context(), key, refreshed(r, 1)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
 	}
+	if _, err := s.Get(t.Context(), key); !errors.Is(err, ErrNotFound) {
+		t.Errorf("it was stored again: %v", err)
+	}
+	must(t)(s.Replace(t.Context(), key, consented("d", 1))) // a person wants it again
 }
 
 func TestARecordThatWasDeletedIsNotCreatedAgain(t *testing.T) {

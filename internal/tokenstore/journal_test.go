@@ -107,11 +107,11 @@ func TestAReplayedTokenGivesWayToWhatIsNewer(t *testing.T) {
 		"a person consented again": {func(t *testing.T, _ *cluster, s *Store, key Key) {
 			must(t)(s.Replace(t.Context(), key, consented("other", 0)))
 		}, "other, 0"},
-		"the record went away": {func(t *testing.T, _ *cluster, s *Store, key Key) {
+		"the grant was given up": {func(t *testing.T, _ *cluster, s *Store, key Key) {
 			if err := env.Client.Delete(t.Context(), secretOf(t, s, key)); err != nil {
 				t.Fatal(err)
 			}
-		}, "first, 1"},
+		}, ""},
 		"it was saved, and the answer was lost": {func(t *testing.T, _ *cluster, s *Store, key Key) {
 			r := must(t)(s.Get(t.Context(), key))
 			must(t)(s.Save(t.Context(), key, refreshed(r, 1)))
@@ -128,8 +128,13 @@ func TestAReplayedTokenGivesWayToWhatIsNewer(t *testing.T) {
 			next, _ := c.container(dir)
 			next.Replay(t.Context())
 			flush(t, next)
-			got := must(t)(next.Get(t.Context(), key))
-			if d := cmp.Diff(x.want, string(got.Authorization)+", "+got.Token.Obtained.Sub(noon).String()[:1]); d != "" {
+			stored := ""
+			if got, err := next.Get(t.Context(), key); err == nil {
+				stored = string(got.Authorization) + ", " + got.Token.Obtained.Sub(noon).String()[:1]
+			} else if !errors.Is(err, ErrNotFound) {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(x.want, stored); d != "" {
 				t.Error(d)
 			}
 			if n := left(t, dir); n != 0 {
