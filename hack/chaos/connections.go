@@ -140,9 +140,9 @@ func (c *cell) alive(ctx context.Context, conn *connection) (bool, string, error
 // settleWithin: they are lost, and the text says in which way.
 func (c *cell) verify(ctx context.Context, conns []*connection) (map[*connection]string, error) {
 	request := fmt.Sprintf("verify-%d", time.Now().UnixNano())
-	before := make([]int, len(conns))
+	before := make([]time.Time, len(conns))
 	for i, conn := range conns {
-		before[i] = c.truth(conn).good
+		before[i] = c.truth(conn).expiry
 	}
 	if err := c.askAll(ctx, conns, request); err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (c *cell) verify(ctx context.Context, conns []*connection) (map[*connection
 				return false, err
 			case !alive:
 				open[conn] = why
-			case c.rotation == v1alpha1.RotationRotating && c.truth(conn).good <= before[i]:
+			case c.rotation == v1alpha1.RotationRotating && !c.truth(conn).expiry.After(before[i]):
 				open[conn] = "it was not renewed"
 			default:
 				delete(open, conn)
