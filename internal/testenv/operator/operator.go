@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -185,18 +186,27 @@ func binaryPath() (string, error) {
 	return path, nil
 }
 
+// Ports below those that the kernel gives to outgoing connections, which could take one again before the
+// process listens on it.
+const firstPort, ports = 20_000, 10_000
+
 // freeAddrs finds ports that nobody listens on. They are held together, so that they differ.
 func freeAddrs(n int) ([]string, error) {
-	addrs := make([]string, n)
-	for i := range addrs {
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	var addrs []string
+	var last error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 		if err != nil {
-			return nil, err
+			last = err
+			continue
 		}
 		defer listener.Close()
-		addrs[i] = listener.Addr().String()
+		if addrs = append(addrs, addr); len(addrs) == n {
+			return addrs, nil
+		}
 	}
-	return addrs, nil
+	return nil, fmt.Errorf("no free ports: %w", last)
 }
 
 // logBuffer takes output from a process while others read it.
