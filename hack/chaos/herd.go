@@ -66,7 +66,7 @@ func herd(ctx context.Context, s *suite, r *result) (err error) {
 		return fmt.Errorf("%w\n%s", err, p.tail(20))
 	}
 	r.note("while the provider was down: %d requests in %s", tried, herdOutage)
-	c.judgeHerd(r, life, tried, back)
+	c.judgeHerd(r, life, c.tokens.log(0), tried, back)
 	p.tellRestarts(r)
 	return p.stop(ctx)
 }
@@ -88,27 +88,35 @@ func (c *cell) drained(ctx context.Context, r *result, n int, rate float64, from
 	}, func() string { return fmt.Sprintf("%d of %d are refreshed, %v", done, n, c.tokens.counts(from)) })
 }
 
-// judgeHerd looks at the order and at the share of requests that came too early.
-func (c *cell) judgeHerd(r *result, life func(int) time.Duration, from int, back time.Time) {
+// judgeHerd looks at the order and at the share of requests that came too early. Connections that were tried
+// during the outage, the first so many requests, wait for their own next try and have no place in the order.
+func (c *cell) judgeHerd(r *result, life func(int) time.Duration, requests []arrival, outage int, back time.Time) {
 	number := map[int]int{} // of a connection, by family
 	for i, conn := range c.conns {
 		number[int(conn.family.Load())] = i
 	}
 	var order []time.Duration // lives in the order of their refreshes: they expire in the order of these
-	refused, last := 0, back
-	requests := c.tokens.log(from)
+	early := map[int]bool{}
+	for _, a := range requests[:outage] {
+		early[a.family] = true
+	}
+	requests = requests[outage:]
+	refused, done, last := 0, 0, back
 	for _, a := range requests {
 		switch a.outcome {
 		case throttled:
 			refused++
 		case answered:
-			order = append(order, life(number[a.family]))
+			if !early[a.family] {
+				order = append(order, life(number[a.family]))
+			}
+			done++
 			last = a.at
 		}
 	}
 	correlation := rankCorrelation(order)
 	r.note("drained in %.1f s (%.1f/s); %d of %d requests got 429 (%.1f %%); rank correlation of expiry and refresh %.2f",
-		last.Sub(back).Seconds(), float64(len(order))/last.Sub(back).Seconds(), refused, len(requests),
+		last.Sub(back).Seconds(), float64(done)/last.Sub(back).Seconds(), refused, len(requests),
 		100*float64(refused)/float64(len(requests)), correlation)
 	if correlation < inOrder {
 		r.breach("the order has little to do with the expiry: rank correlation %.2f", correlation)

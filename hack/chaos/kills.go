@@ -229,7 +229,7 @@ func (c *cell) afterKills(ctx context.Context, r *result, l *losses, p *pod, cyc
 	if err := c.lastWords(ctx, r, l.healthy(), fmt.Sprintf("%d kills", cycles)); err != nil {
 		return err
 	}
-	r.note("%d spent tokens were made up for; %d lost; the slowest explanation took %.1f s", l.rescued, r.lost, l.slowest.Seconds())
+	r.note("%d tokens that were not synced when the kill came were made up for; %d lost; the slowest explanation took %.1f s", l.rescued, r.lost, l.slowest.Seconds())
 	for cause, count := range l.causes {
 		r.note("said %d times: %s", count, cause)
 	}

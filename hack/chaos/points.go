@@ -165,7 +165,7 @@ func (s *suite) die(ctx context.Context, r *result, d death, number int, ready f
 	if err == nil && v.silent == 0 {
 		p.expectTrimmed(ctx, r, d.String())
 	}
-	if err != nil || v.silent > 0 {
+	if v.silent > 0 || err != nil && ctx.Err() == nil {
 		r.note("%s: the log's end:\n%s", d, p.tail(30))
 	}
 	return v, errors.Join(err, p.stop(ctx))

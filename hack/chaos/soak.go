@@ -31,13 +31,13 @@ const soakGrace = 10 * time.Minute
 
 // soak runs for long at a provider that is as bad as providers are, and looks at every target all the time.
 func soak(ctx context.Context, s *suite, r *result) (err error) {
-	f := soaking{connections: s.times(100, 0), lifetime: 20 * time.Second, lasts: 90 * time.Second, hang: 2 * time.Second,
+	f := soaking{connections: s.times(100, 0), lifetime: 30 * time.Second, lasts: 90 * time.Second, hang: 2 * time.Second,
 		mercy: 1, burstEvery: 15 * time.Second, look: 500 * time.Millisecond}
 	if s.long {
 		f = soaking{connections: s.times(0, 1000), lifetime: 5 * time.Minute, lasts: time.Hour, hang: 45 * time.Second,
 			burstEvery: time.Minute, look: 2 * time.Second}
 	} else {
-		r.note("tokens of %s cannot survive hangs of 30 s and backoffs of 5 to 10 s: the provider hangs for %s and fails a connection once in a row at most", f.lifetime, f.hang)
+		r.note("tokens of %s cannot survive hangs of 30 s and backoffs of 5 to 10 s: the provider hangs for %s, asks to wait for 5 s and fails a connection once in a row at most", f.lifetime, f.hang)
 	}
 	r.limit = "0 s of an expired token, no request inside a Retry-After"
 	r.tried = fmt.Sprintf("%d connections for %s", f.connections, f.lasts)
