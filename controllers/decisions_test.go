@@ -394,3 +394,22 @@ func TestTheSameFailureReadsTheSameAtEveryLook(t *testing.T) {
 		t.Errorf("%q became %q: status would be written at rest", first, second)
 	}
 }
+
+func TestAGrantThatHasJustEndedIsNotSaidToBeRenewed(t *testing.T) {
+	for name, c := range map[string]struct {
+		ended string
+		grant v1alpha1.GrantType
+		want  bool
+	}{
+		"held":               {grant: v1alpha1.GrantAuthorizationCode, want: true},
+		"ended":              {ended: endedRefused, grant: v1alpha1.GrantAuthorizationCode},
+		"a client's own one": {ended: endedRefused, grant: v1alpha1.GrantClientCredentials, want: true},
+	} {
+		p := walkAt(noon, func(p *pass) { p.conn.Spec.Grant = c.grant })
+		p.record.Ended = c.ended
+		p.describeRecord()
+		if got := p.conn.Status.RefreshAt != nil; got != c.want {
+			t.Errorf("%s: the status tells of a renewal: %t", name, got)
+		}
+	}
+}

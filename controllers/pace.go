@@ -206,7 +206,7 @@ func (p *pass) inLineStop(w pace.Wait) *stop {
 	who := "the token endpoint of " + p.client.DisplayName
 	switch w.Reason {
 	case pace.Told:
-		return &stop{Reason: v1alpha1.ReasonThrottled, Message: who + " asked to wait until " + clockTime(w.Until) + ", and all connections of the client in this namespace do"}
+		return &stop{Reason: v1alpha1.ReasonThrottled, Message: who + " told another connection to wait, and this one waits too until " + clockTime(w.Until) + "; nothing is to be done"}
 	case pace.Down:
 		return &stop{Reason: v1alpha1.ReasonRefreshFailed,
 			Message: who + " does not answer; it is asked again at " + clockTime(w.Until) + ", and once it answers the token that expires soonest is renewed first"}

@@ -35,7 +35,7 @@ func TestOfAShortWaitNothingIsSaidAndOfALongOneWhyAndUntilWhen(t *testing.T) {
 		"short":     {wait: pace.Wait{Reason: pace.Told, Until: noon.Add(3 * time.Second)}},
 		"not known": {wait: pace.Wait{Reason: pace.Crowded}},
 		"told": {wait: pace.Wait{Reason: pace.Told, Until: noon.Add(10 * time.Minute)},
-			reason: v1alpha1.ReasonThrottled, message: "asked to wait until 2026-03-01T12:10:00Z"},
+			reason: v1alpha1.ReasonThrottled, message: "told another connection to wait, and this one waits too until 2026-03-01T12:10:00Z", never: "of the client"},
 		"down": {wait: pace.Wait{Reason: pace.Down, Until: noon.Add(20 * time.Second)},
 			reason: v1alpha1.ReasonRefreshFailed, message: "asked again at 2026-03-01T12:00:20Z"},
 		"paced": {wait: pace.Wait{Reason: pace.Paced, Until: noon.Add(10 * time.Minute)},

@@ -54,7 +54,9 @@ func (p *pass) describeRecord() {
 	status.Account, status.Scopes, status.RefreshCount = r.Account, r.Token.Scopes, r.Refreshes
 	status.ExpiresAt = timeOrNil(r.Token.Expiry)
 	status.LastRefreshTime = timeOrNil(r.Token.Obtained)
-	status.RefreshAt = timeOrNil(p.refreshAt)
+	if r.Ended == "" || p.actsForItself() {
+		status.RefreshAt = timeOrNil(p.refreshAt) // a grant that has just ended is not renewed when it was due
+	}
 	if f := r.Failure; f != nil {
 		status.ConsecutiveFailures = f.Count
 		status.RefreshAt = timeOrNil(f.RetryAt)

@@ -137,7 +137,8 @@ func (k *keysets) read(ctx context.Context) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	err := k.live.Get(ctx, types.NamespacedName{Namespace: k.namespace, Name: keysetName}, secret)
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("keyset Secret %s/%s is not there; the operator makes it at its first start", k.namespace, keysetName)
+		return nil, fmt.Errorf("keyset Secret %s/%s is not there: the operator makes it at its first start, and one that runs creates a Secret that was deleted again within 5 minutes; "+
+			"if the operator says that the keyset is lost, restore it from its backup", k.namespace, keysetName)
 	}
 	return secret, err
 }

@@ -281,3 +281,14 @@ func (w *world) denyDeletion(secret *corev1.Secret) (allow func()) {
 		}
 	}
 }
+
+func TestWhoeverRotatesOrPrunesAKeysetThatIsGoneIsToldWhenItComesBackAndWhenNot(t *testing.T) {
+	t.Parallel()
+	gone := &keysets{live: env.Client, namespace: env.Namespace(t), now: time.Now, out: &bytes.Buffer{}}
+	for name, command := range map[string]func(context.Context) error{"rotate": gone.rotate, "prune": gone.prune} {
+		err := command(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "again within 5 minutes") || !strings.Contains(err.Error(), "restore it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

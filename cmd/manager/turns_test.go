@@ -95,7 +95,7 @@ func TestAProviderThatAsksToWaitIsLeftAloneByAllConnectionsOfTheClient(t *testin
 	}
 	w.annotate(connected, v1alpha1.RefreshRequestedAnnotation, "now, please")
 	said := w.await(robots[10], v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonThrottled)
-	w.contains(said.Message, "asked to wait until ")
+	w.contains(said.Message, "told another connection to wait")
 
 	count := connected.Status.RefreshCount // the person's request was not acknowledged before
 	w.eventually("a renewal", func() (bool, string) {
