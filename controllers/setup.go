@@ -93,8 +93,8 @@ func (r *ConnectionReconciler) isRecord(obj client.Object) bool {
 	return ok && obj.GetNamespace() == r.Store.Namespace
 }
 
-// secretChanged lets through what somebody else did: a new consent in a record, a deleted record, a
-// target edited or deleted. What this reconciler writes itself does not wake it.
+// secretChanged lets through what somebody else did: a new consent in a record, one from a backup, a
+// deleted record, a target edited or deleted. What this reconciler writes itself does not wake it.
 func (r *ConnectionReconciler) secretChanged() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool { return r.isRecord(e.Object) },
@@ -103,7 +103,7 @@ func (r *ConnectionReconciler) secretChanged() predicate.Predicate {
 			if r.isRecord(e.ObjectNew) {
 				was, is := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
 				return was[tokenstore.AuthorizationAnnotation] != is[tokenstore.AuthorizationAnnotation] ||
-					was[tokenstore.IDTokenAnnotation] != is[tokenstore.IDTokenAnnotation]
+					was[tokenstore.IDTokenAnnotation] != is[tokenstore.IDTokenAnnotation] || tokenstore.WentBack(e.ObjectOld, e.ObjectNew)
 			}
 			return r.Publisher.Foreign(e.ObjectOld, e.ObjectNew)
 		},

@@ -186,16 +186,15 @@ func TestABackupThatComesBackIsToldAsOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, rotating)
 	conn := w.connected("alice", "")
-	backup := w.records(conn)[0].Data
+	backup := w.records(conn)[0]
 	w.refreshed(conn)
 	held := string(w.target("alice").Data["access_token"])
 
 	record := w.records(conn)[0]
-	record.Data = backup
+	record.Data, record.Annotations = backup.Data, backup.Annotations
 	if err := env.Client.Update(t.Context(), &record); err != nil {
 		t.Fatal(err)
 	}
-	w.annotate(conn, "poke", "1")
 	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonAtRisk)
 	w.contains(c.Message, "came back from a backup", "it is tried at", "kubectl oauth connect alice -n "+w.namespace)
 	if n, note := w.warned("BackupRestored"); n != 1 {

@@ -196,7 +196,7 @@ func newScheme() (*runtime.Scheme, error) {
 func cacheOptions(o *options) cache.Options {
 	secrets := &metav1.PartialObjectMetadata{}
 	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	labelled := publish.CacheOptions(tokenstore.Label, tokenstore.ConnectionAnnotation, tokenstore.AuthorizationAnnotation, tokenstore.IDTokenAnnotation)
+	labelled := publish.CacheOptions(tokenstore.Label, tokenstore.ConnectionAnnotation, tokenstore.AuthorizationAnnotation, tokenstore.IDTokenAnnotation, tokenstore.RefreshesAnnotation)
 	served := map[string]cache.Config{}
 	for _, namespace := range o.watchNamespaces {
 		served[namespace] = cache.Config{}

@@ -15,6 +15,9 @@ import (
 	"github.com/oauth-operator/oauth-operator/internal/crashpoint"
 )
 
+// sayAgain is how often the log tells of the same unsaved record; there may be thousands.
+const sayAgain = 5 * time.Minute
+
 // Pending says whether a record of this connection is held in memory only.
 func (s *Store) Pending(uid types.UID) bool { return s.keeper.held(uid) != nil }
 
@@ -74,8 +77,12 @@ func (s *Store) retry(ctx context.Context, u *unsaved) {
 		}
 		return stored, err
 	}
-	notify := func(err error, wait time.Duration) {
-		logger.Info("a record is still not saved", "cause", err.Error(), "retryIn", wait.String())
+	var said time.Time
+	notify := func(err error, _ time.Duration) {
+		if now := s.Clock.Now(); said.IsZero() || now.Sub(said).Abs() >= sayAgain {
+			said = now
+			logger.Info("a record is not saved yet; it is tried again until it is", "cause", err.Error())
+		}
 	}
 	// Without a limit of its own: the record is all that is left of a spent token.
 	_, err := backoff.Retry(ctx, try, backoff.WithBackOff(s.schedule()), backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/cenkalti/backoff/v5"
@@ -49,6 +50,8 @@ const (
 	// IDTokenAnnotation is there where the ID token that came with the grant is not the provider's for
 	// this client, which is found out after the consent is stored.
 	IDTokenAnnotation = "oauth-operator.dev/id-token"
+	// RefreshesAnnotation counts the refreshes of the consent, see WentBack.
+	RefreshesAnnotation = "oauth-operator.dev/refreshes"
 
 	dataKey      = "record"
 	fieldManager = "oauth-operator"
@@ -120,6 +123,13 @@ func ForConnection(obj metav1.Object) (types.NamespacedName, bool) {
 		return types.NamespacedName{}, false
 	}
 	return types.NamespacedName{Namespace: namespace, Name: name}, true
+}
+
+// WentBack says whether a record's Secret counts fewer refreshes than it did, as one from a backup does.
+func WentBack(was, is metav1.Object) bool {
+	before, _ := strconv.ParseInt(was.GetAnnotations()[RefreshesAnnotation], 10, 64)
+	now, err := strconv.ParseInt(is.GetAnnotations()[RefreshesAnnotation], 10, 64)
+	return before > now || err != nil && before > 0
 }
 
 func (s *Store) name(key Key) metav1.ObjectMeta {
@@ -209,6 +219,7 @@ func (s *Store) secret(key Key, r *Record) (*corev1.Secret, error) {
 	meta.Annotations = map[string]string{
 		ConnectionAnnotation:    key.Namespace + "/" + key.Name,
 		AuthorizationAnnotation: string(r.Authorization),
+		RefreshesAnnotation:     strconv.FormatInt(r.Refreshes, 10),
 	}
 	if r.IDTokenCause != "" {
 		meta.Annotations[IDTokenAnnotation] = "invalid"

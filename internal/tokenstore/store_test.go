@@ -160,3 +160,30 @@ func TestAnUnreadableRecordCanBeBegunAnewOrReplaced(t *testing.T) {
 	must(t)(s.Replace(t.Context(), byConsent, consented("b", 1)))
 	must(t)(s.Get(t.Context(), byConsent))
 }
+
+func TestARecordFromABackupShowsThatItWentBack(t *testing.T) {
+	s, _ := newCluster(t).replica("a")
+	key := newKey()
+	r := must(t)(s.Replace(t.Context(), key, consented("c", 0)))
+	backup := secretOf(t, s, key)
+	r = must(t)(s.Save(t.Context(), key, refreshed(must(t)(s.Begin(t.Context(), key, r)), 1)))
+	first := secretOf(t, s, key)
+	must(t)(s.Begin(t.Context(), key, r))
+	second := secretOf(t, s, key)
+	bare := backup.DeepCopy()
+	bare.Annotations = nil
+	for name, x := range map[string]struct {
+		was, is *corev1.Secret
+		want    bool
+	}{
+		"a refresh":                        {backup, first, false},
+		"an intent":                        {first, second, false},
+		"a backup":                         {second, backup, true},
+		"a backup of an older operator":    {second, bare, true},
+		"the first write of a new version": {bare, second, false},
+	} {
+		if got := WentBack(x.was, x.is); got != x.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
