@@ -101,10 +101,11 @@ func (l *lane) closedUntil(namespace string, now time.Time) time.Time {
 
 // opensAt is when the next request of anybody may be made.
 func (l *lane) opensAt(now time.Time) time.Time {
-	if at := l.endpoint.heldUntil(now); now.Before(at) {
-		return at
+	at := now.Add(l.tempo.delay(now))
+	if until := l.endpoint.heldUntil(now); at.Before(until) {
+		return until
 	}
-	return now.Add(l.tempo.delay(now))
+	return at
 }
 
 // opensFor is when a namespace may ask, unless it is busy finding out whether the endpoint is back.
