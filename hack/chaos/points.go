@@ -195,7 +195,7 @@ func (c *cell) bring(ctx context.Context, p *pod, d death, number int) error {
 	}
 	if d.signal == "TERM" && d.point == crashpoint.Kept {
 		// It ends only when the API server has taken what it keeps.
-		if err := p.awaitLog(ctx, "a record is still not saved"); err != nil {
+		if err := p.awaitLog(ctx, "a record is not saved yet"); err != nil {
 			return errors.Join(err, p.kill())
 		}
 		if err := lift(); err != nil {
