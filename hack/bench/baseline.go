@@ -25,6 +25,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/publish"
 	"github.com/oauth-operator/oauth-operator/internal/testenv"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/records"
 	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
@@ -74,7 +75,7 @@ func (b *bench) baseline(ctx context.Context, r *results) error {
 	}
 	started := time.Now()
 	for _, change := range []bool{true, false} {
-		err := each(ctx, b.concurrency, half, func(ctx context.Context, i int) error {
+		err := records.Each(ctx, b.concurrency, half, func(ctx context.Context, i int) error {
 			return p.refresh(ctx, &p.objects[i], change)
 		})
 		if err != nil {

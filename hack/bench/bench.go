@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -89,7 +88,7 @@ func (b *bench) populate(ctx context.Context, _ *results) error {
 		}
 	}
 	b.connections = make([]*v1alpha1.OAuthConnection, b.n)
-	err := each(ctx, b.concurrency, b.n, func(ctx context.Context, i int) error {
+	err := records.Each(ctx, b.concurrency, b.n, func(ctx context.Context, i int) error {
 		b.connections[i] = connection(i)
 		return b.env.Client.Create(ctx, b.connections[i])
 	})
@@ -103,7 +102,7 @@ func (b *bench) populate(ctx context.Context, _ *results) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, b.concurrency, b.n, func(ctx context.Context, i int) error {
+	return records.Each(ctx, b.concurrency, b.n, func(ctx context.Context, i int) error {
 		return b.consent(ctx, b.connections[i], resolved)
 	})
 }
@@ -164,19 +163,4 @@ func (b *bench) ready(ctx context.Context) (count int, other string, err error) 
 		}
 	}
 	return count, other, nil
-}
-
-// each runs do for 0 to n-1, workers of them at a time, until the first error.
-func each(ctx context.Context, workers, n int, do func(ctx context.Context, i int) error) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
-	for i := range n {
-		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return do(ctx, i)
-		})
-	}
-	return group.Wait()
 }

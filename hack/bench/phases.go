@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv/records"
 )
 
 const (
@@ -162,7 +164,7 @@ func (b *bench) steady(ctx context.Context, r *results) error {
 func (b *bench) setDue(ctx context.Context, count int, at func(i int) time.Time) ([]due, error) {
 	started := time.Now()
 	list := make([]due, count)
-	err := each(ctx, b.concurrency, count, func(ctx context.Context, i int) (err error) {
+	err := records.Each(ctx, b.concurrency, count, func(ctx context.Context, i int) (err error) {
 		list[i].at = at(i)
 		list[i].token, err = b.records.SetDue(ctx, b.connections[i], list[i].at)
 		return err

@@ -29,14 +29,11 @@ func conflicts(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod()
+	p, release, err := c.runPod(ctx)
 	if err != nil {
 		return err
 	}
-	defer p.supervise(ctx)()
-	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx)); err != nil {
-		return fmt.Errorf("%w\n%s", err, p.tail(20))
-	}
+	defer release()
 	storm, calm := context.WithCancel(ctx)
 	defer calm()
 	var writes atomic.Int64

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
+	"github.com/oauth-operator/oauth-operator/internal/testenv/records"
 )
 
 // tokenKey is where a target Secret has its access token.
@@ -29,7 +30,7 @@ func (c *cell) populate(ctx context.Context, o cellOptions) error {
 		o.token = func(int) (time.Time, time.Duration) { return time.Now(), time.Hour }
 	}
 	c.conns = make([]*connection, o.connections)
-	return each(ctx, planters, o.connections, func(ctx context.Context, i int) error {
+	return records.Each(ctx, planters, o.connections, func(ctx context.Context, i int) error {
 		conn := c.describe(i, i%max(o.clients, 1))
 		if err := c.env.Client.Create(ctx, conn); err != nil {
 			return err
@@ -84,7 +85,7 @@ func (c *cell) ask(ctx context.Context, conn *connection, request string) error 
 
 // askAll requests a renewal of all these.
 func (c *cell) askAll(ctx context.Context, conns []*connection, request string) error {
-	return each(ctx, planters, len(conns), func(ctx context.Context, i int) error { return c.ask(ctx, conns[i], request) })
+	return records.Each(ctx, planters, len(conns), func(ctx context.Context, i int) error { return c.ask(ctx, conns[i], request) })
 }
 
 // list reads all connections of the cell, by UID.

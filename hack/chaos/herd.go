@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv/records"
 )
 
 const (
@@ -38,18 +40,18 @@ func herd(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod()
+	p, release, err := c.runPod(ctx)
 	if err != nil {
 		return err
 	}
-	defer p.supervise(ctx)()
-	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx), p.stop(ctx)); err != nil {
+	defer release()
+	if err := p.stop(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.tail(20))
 	}
 	// The longer a token lives the sooner before its expiry it is due: all of them now, in that order.
 	c.tokens.set(func(r *rules) { r.down = true })
 	due := time.Now()
-	err = each(ctx, planters, n, func(ctx context.Context, i int) error {
+	err = records.Each(ctx, planters, n, func(ctx context.Context, i int) error {
 		_, err := c.records.SetDue(ctx, c.conns[i].object, due)
 		return err
 	})

@@ -151,6 +151,19 @@ func (p *pod) supervise(ctx context.Context) (release func()) {
 	}
 }
 
+// runPod makes a pod, supervises it until release is called, and returns when every connection is Ready.
+func (c *cell) runPod(ctx context.Context) (p *pod, release func(), err error) {
+	if p, err = c.newPod(); err != nil {
+		return nil, nil, err
+	}
+	release = p.supervise(ctx)
+	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx)); err != nil {
+		release()
+		return nil, nil, fmt.Errorf("%w\n%s", err, p.tail(20))
+	}
+	return p, release, nil
+}
+
 func (p *pod) revive() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

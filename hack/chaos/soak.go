@@ -49,14 +49,11 @@ func soak(ctx context.Context, s *suite, r *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	p, err := c.newPod()
+	p, release, err := c.runPod(ctx)
 	if err != nil {
 		return err
 	}
-	defer p.supervise(ctx)()
-	if err := errors.Join(p.startReady(ctx), c.awaitReady(ctx)); err != nil {
-		return fmt.Errorf("%w\n%s", err, p.tail(20))
-	}
+	defer release()
 	c.tokens.set(func(r *rules) {
 		r.failing, r.hanging, r.hang, r.mercy, r.retryAfter = 0.10, 0.05, f.hang, f.mercy, 5*time.Second
 	})

@@ -31,15 +31,7 @@ func killLosesNothing(t *testing.T, e *evidence) {
 	namespace := w.team(t, nil)
 	names := w.connected(t, namespace, interruptedRefreshes)
 
-	answer := make(chan struct{})
-	w.provider.FaultWhen(idp.Token, idp.Grant("refresh_token"), interruptedRefreshes, idp.HangAfterProcessing(answer))
-	w.askRefresh(t, namespace, names, "first")
-	eventually(t, patience, func(context.Context) error {
-		if n := w.tokenRequests("refresh_token"); n != interruptedRefreshes {
-			return fmt.Errorf("%d of %d refreshes are under way", n, interruptedRefreshes)
-		}
-		return nil
-	})
+	answer := w.holdRefreshes(t, namespace, names)
 	w.outage.from = time.Now()
 	if err := w.env.StopAPIServer(); err != nil {
 		t.Fatal(err)
@@ -76,14 +68,7 @@ func killLosesNothing(t *testing.T, e *evidence) {
 	w.outage.to = time.Now()
 	w.ready(t, next)
 	w.awaitJournal(t, dir, 0)
-	w.refreshed(t, namespace, names, "first")
-	w.accepted(t, namespace, names)
-	w.askRefresh(t, namespace, names, "second")
-	w.refreshed(t, namespace, names, "second")
-	w.accepted(t, namespace, names)
-	if n := w.provider.Reuses(); n != 0 {
-		t.Errorf("%d spent refresh tokens came back", n)
-	}
+	w.nothingWasLost(t, namespace, names)
 }
 
 func (w *world) awaitJournal(t *testing.T, dir string, want int) {

@@ -25,15 +25,7 @@ func outageLosesNothing(t *testing.T, e *evidence) {
 	namespace := w.team(t, nil)
 	names := w.connected(t, namespace, interruptedRefreshes)
 
-	answer := make(chan struct{})
-	w.provider.FaultWhen(idp.Token, idp.Grant("refresh_token"), interruptedRefreshes, idp.HangAfterProcessing(answer))
-	w.askRefresh(t, namespace, names, "first")
-	eventually(t, patience, func(context.Context) error {
-		if n := w.tokenRequests("refresh_token"); n != interruptedRefreshes {
-			return fmt.Errorf("%d of %d refreshes are under way", n, interruptedRefreshes)
-		}
-		return nil
-	})
+	answer := w.holdRefreshes(t, namespace, names)
 	w.outage.from = time.Now()
 	stopped := make(chan error)
 	go func() { stopped <- w.env.StopAPIServer() }()
@@ -70,6 +62,29 @@ func outageLosesNothing(t *testing.T, e *evidence) {
 	w.leave(p)
 
 	w.start(t) // as the kubelet would start the container again
+	w.nothingWasLost(t, namespace, names)
+}
+
+// holdRefreshes has all connections refreshed and returns once the provider has processed every request and
+// keeps the answers back, until the channel is closed.
+func (w *world) holdRefreshes(t *testing.T, namespace string, names []string) chan struct{} {
+	t.Helper()
+	answer := make(chan struct{})
+	w.provider.FaultWhen(idp.Token, idp.Grant("refresh_token"), len(names), idp.HangAfterProcessing(answer))
+	w.askRefresh(t, namespace, names, "first")
+	eventually(t, patience, func(context.Context) error {
+		if n := w.tokenRequests("refresh_token"); n != len(names) {
+			return fmt.Errorf("%d of %d refreshes are under way", n, len(names))
+		}
+		return nil
+	})
+	return answer
+}
+
+// nothingWasLost says whether the held answers reached the workloads, and whether another refresh works:
+// whoever lost an answer would send a spent token then, and lose the consent.
+func (w *world) nothingWasLost(t *testing.T, namespace string, names []string) {
+	t.Helper()
 	w.refreshed(t, namespace, names, "first")
 	w.accepted(t, namespace, names)
 	w.askRefresh(t, namespace, names, "second")

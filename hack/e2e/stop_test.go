@@ -6,7 +6,6 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -38,15 +37,7 @@ func gracefulStop(t *testing.T, e *evidence) {
 	names := w.connected(t, namespace, refreshesUnderWay)
 	holder := w.leaseHolder(t)
 
-	answer := make(chan struct{})
-	w.provider.FaultWhen(idp.Token, idp.Grant("refresh_token"), refreshesUnderWay, idp.HangAfterProcessing(answer))
-	w.askRefresh(t, namespace, names, "first")
-	eventually(t, patience, func(context.Context) error {
-		if n := w.tokenRequests("refresh_token"); n != refreshesUnderWay {
-			return fmt.Errorf("%d of %d refreshes are under way", n, refreshesUnderWay)
-		}
-		return nil
-	})
+	answer := w.holdRefreshes(t, namespace, names)
 	stopped := make(chan time.Time)
 	go func() {
 		w.stop(t, leader)
@@ -71,15 +62,7 @@ func gracefulStop(t *testing.T, e *evidence) {
 	t.Logf("ended after %.1f s, led again after %.1f s; the lease went from %s to %s",
 		end.Sub(answered).Seconds(), time.Since(end).Seconds(), holder, w.leaseHolder(t))
 
-	// Whoever lost an answer would send a spent token now, and lose the consent.
-	w.refreshed(t, namespace, names, "first")
-	w.accepted(t, namespace, names)
-	w.askRefresh(t, namespace, names, "second")
-	w.refreshed(t, namespace, names, "second")
-	w.accepted(t, namespace, names)
-	if n := w.provider.Reuses(); n != 0 {
-		t.Errorf("%d spent refresh tokens came back", n)
-	}
+	w.nothingWasLost(t, namespace, names)
 }
 
 // leaseHolder is who leads, by the lease.

@@ -16,11 +16,7 @@ import (
 )
 
 func TestNobodyElseBeginsUntilTheDeadline(t *testing.T) {
-	c := newCluster(t)
-	a, _ := c.replica("a")
-	b, _ := c.replica("b")
-	key := newKey()
-	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	c, a, b, key := pair(t)
 	first := must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
 	if want := token(0).RefreshToken.Hash(); first.Intent.RefreshTokenHash != want || first.Intent.Holder != "a" {
 		t.Errorf("got intent %+v", first.Intent)
@@ -94,11 +90,7 @@ func TestAnAttemptWhoseAnnouncementTookLongIsAnnouncedAgain(t *testing.T) {
 }
 
 func TestAnAttemptFromAClockThatLeaptIsNoFenceForLong(t *testing.T) {
-	c := newCluster(t)
-	a, _ := c.replica("a")
-	b, _ := c.replica("b")
-	key := newKey()
-	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	c, a, b, key := pair(t)
 	c.clock.SetTime(noon.Add(24 * time.Hour))
 	must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
 	must(t)(b.Get(t.Context(), key))
@@ -113,11 +105,7 @@ func TestAnAttemptFromAClockThatLeaptIsNoFenceForLong(t *testing.T) {
 }
 
 func TestOfAConnectionThatIsGoneNothingIsRemembered(t *testing.T) {
-	c := newCluster(t)
-	a, _ := c.replica("a")
-	b, _ := c.replica("b")
-	key := newKey()
-	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	_, a, b, key := pair(t)
 	must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
 	must(t)(b.Get(t.Context(), key))
 	if err := b.Delete(t.Context(), key); err != nil {
@@ -158,11 +146,7 @@ func TestAFailureIsStoredAlthoughTheRecordWasSealedAnewMeanwhile(t *testing.T) {
 }
 
 func TestAnExpiredAttemptThatNobodySawIsLeftToItsHolderForAWhile(t *testing.T) {
-	c := newCluster(t)
-	a, _ := c.replica("a")
-	b, _ := c.replica("b")
-	key := newKey()
-	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	c, a, b, key := pair(t)
 	must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
 
 	end := noon.Add(10 * time.Minute) // of an outage of the API server

@@ -165,6 +165,16 @@ func (c *cluster) replica(holder string) (*Store, *wiretap) {
 	}, tap
 }
 
+// pair is two replicas and a connection whose consent is stored.
+func pair(t testing.TB) (c *cluster, a, b *Store, key Key) {
+	t.Helper()
+	c, key = newCluster(t), newKey()
+	a, _ = c.replica("a")
+	b, _ = c.replica("b")
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	return c, a, b, key
+}
+
 func newKey() Key { return Key{Namespace: "team-a", Name: "github", UID: uuid.NewUUID()} }
 
 // token obtained so many minutes after noon.
