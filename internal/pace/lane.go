@@ -123,10 +123,14 @@ func (l *lane) passes(namespace string, now time.Time) bool {
 	return !busy && !now.Before(at)
 }
 
-// nextAt is when the next of the namespaces that wait may ask; zero where nothing is known but that something is under way.
+// nextAt is when the next of those that wait may ask; zero where nothing but the end of something that is under way lets them.
 func (l *lane) nextAt(now time.Time) (next time.Time) {
+	opens := l.opensAt(now)
 	for namespace, m := range l.share.members {
 		at, busy := l.opensFor(namespace, now)
+		if at.Before(opens) {
+			at = opens
+		}
 		if len(m.line) > 0 && !busy && now.Before(at) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}

@@ -275,21 +275,19 @@ func (s *Lanes) drop(w *waiter, now time.Time) {
 // the rest is looked at when time alone lets somebody go.
 func (s *Lanes) call(l *lane, now time.Time, asking Key) {
 	for l.share.waiting > 0 {
-		at := l.opensAt(now)
-		if !now.Before(at) {
-			w := l.share.call(func(namespace string) bool { return l.passes(namespace, now) })
-			if w != nil {
-				l.tempo.spend(now)
-				w.probe = l.endpoint.begin(w.key.Namespace, now)
-				if w.key != asking {
-					s.wake(w.key)
-				}
-				continue
-			}
-			at = l.nextAt(now)
+		var w *waiter
+		if !now.Before(l.opensAt(now)) {
+			w = l.share.call(func(namespace string) bool { return l.passes(namespace, now) })
 		}
-		s.lookAgain(l, at, now)
-		return
+		if w == nil {
+			s.lookAgain(l, l.nextAt(now), now)
+			return
+		}
+		l.tempo.spend(now)
+		w.probe = l.endpoint.begin(w.key.Namespace, now)
+		if w.key != asking {
+			s.wake(w.key)
+		}
 	}
 }
 
