@@ -93,6 +93,33 @@ func TestARecordThatWasToldToWaitTeachesTheLaneOfItsClient(t *testing.T) {
 	}
 }
 
+func TestARequestThatWasAnnouncedIsNotSentOnceTheProviderHasAskedToWait(t *testing.T) {
+	d := newDoubtful(t, func(p *pass) { p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"} })
+	d.answers[tokenPath] = renewed
+	until := noon.Add(10 * time.Minute)
+	d.Store.Client = interceptor.NewClient(d.api.(client.WithWatch), interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			d.pacer().lanes.Hold(d.conn.Namespace, d.route(&d.client.Client), until) // another connection is told
+			return c.Update(ctx, obj, opts...)
+		},
+	})
+	d.says(d.look(0), v1alpha1.ReasonThrottled, "told another connection to wait, and this one waits too until "+clockTime(until))
+	if len(d.asked) != 0 {
+		t.Errorf("it asked %v", d.asked)
+	}
+	stored, err := d.Store.Get(t.Context(), d.key)
+	if err != nil || stored.Intent != nil || stored.Failure != nil || stored.Doubt != nil {
+		t.Errorf("what is left is %+v, %v", stored, err)
+	}
+	if !d.wakeAt.Equal(noon.Add(slowLook)) || d.conn.Status.LastHandledRefresh != "" {
+		t.Errorf("it is looked at again at %s, and the request is acknowledged by %q", d.wakeAt, d.conn.Status.LastHandledRefresh)
+	}
+	d.says(d.look(until.Sub(noon)), v1alpha1.ReasonFresh)
+	if d.count(tokenPath) != 1 || d.conn.Status.LastHandledRefresh != "1" {
+		t.Errorf("after it, it asked %v, and the request is acknowledged by %q", d.asked, d.conn.Status.LastHandledRefresh)
+	}
+}
+
 func TestWhatATokenRequestSaysOfItsEndpoint(t *testing.T) {
 	for kind, want := range map[oauth.Kind]pace.Verdict{
 		oauth.Unreachable: pace.Failed, oauth.Transient: pace.Failed, oauth.Unexpected: pace.Failed, oauth.Ambiguous: pace.Failed,

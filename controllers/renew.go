@@ -214,6 +214,9 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 		return err
 	}
 	defer p.Store.Abandon(p.key) // a panic must not keep the process from ending
+	if wait, ok := permit.Withdrawn(); ok {
+		return p.withdraw(ctx, wait)
+	}
 	insisted := heldBack(p.record.Failure) && p.refreshRequested()
 	if p.refreshRequested() {
 		p.record.Request = requestHash(p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation])
@@ -249,6 +252,17 @@ func (p *pass) begin(ctx context.Context) error {
 	}
 	p.record = begun
 	return nil
+}
+
+// withdraw ends an attempt before its request: the provider asked to wait while it was announced.
+func (p *pass) withdraw(ctx context.Context, w pace.Wait) error {
+	stored, err := p.Store.Withdraw(ctx, p.key, p.record)
+	if err != nil {
+		return err
+	}
+	p.record = stored
+	p.wake(w.Until)
+	return p.inLine(w)
 }
 
 // keep saves the new token before anything else looks at it.

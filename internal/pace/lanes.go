@@ -138,6 +138,15 @@ func (s *Lanes) Ask(key Key, route Route, urgent time.Time) (*Permit, Wait) {
 	return &Permit{lanes: s, lane: l, namespace: key.Namespace, probe: w.probe, sent: now}, Wait{}
 }
 
+// Withdrawn says whether the provider asked to wait since the permit was given, and until when.
+func (p *Permit) Withdrawn() (Wait, bool) {
+	p.lanes.mu.Lock()
+	defer p.lanes.mu.Unlock()
+	now := p.lanes.clock.Now()
+	until := p.lane.closedUntil(p.namespace, now)
+	return Wait{Reason: Told, Until: until}, now.Before(until)
+}
+
 // End gives the permit back and learns from what came of it. Only the first call counts.
 func (p *Permit) End(o Outcome) {
 	s, l := p.lanes, p.lane

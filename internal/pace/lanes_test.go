@@ -66,6 +66,23 @@ func (r *road) breaks(namespace string, route Route) {
 	}
 }
 
+func TestAPermitThatIsNotUsedYetIsWithdrawnByARetryAfter(t *testing.T) {
+	onTheRoad(t, func(r *road) {
+		told, same, elsewhere := r.goes(key("team-a", 0), github), r.goes(key("team-a", 1), github), r.goes(key("team-b", 0), github)
+		if wait, ok := same.Withdrawn(); ok {
+			t.Errorf("it is withdrawn before anything was told: %+v", wait)
+		}
+		told.End(Outcome{Verdict: Throttled, RetryAfter: 20 * time.Minute})
+		for permit, want := range map[*Permit]time.Duration{same: 20 * time.Minute, elsewhere: longestForOthers} {
+			if wait, ok := permit.Withdrawn(); !ok || wait.Reason != Told || time.Until(wait.Until) != want {
+				t.Errorf("%s: withdrawn %t, %+v", permit.namespace, ok, wait)
+			}
+		}
+		same.End(Outcome{})
+		elsewhere.End(Outcome{})
+	})
+}
+
 func TestRetryAfterClosesTheLaneForAsLongAsToldAndWakesOnTime(t *testing.T) {
 	onTheRoad(t, func(r *road) {
 		r.goes(key("team-a", 0), github).End(Outcome{Verdict: Throttled, RetryAfter: 20 * time.Minute})

@@ -36,8 +36,8 @@ const (
 var errContended = errors.New("too many others write the record")
 
 // Begin announces a token request: it stores an intent in place of the version r was read from. Every
-// Begin that succeeds must be followed by Save, Fail, Delete or Abandon; until then Flush waits. It is not
-// begun once ctx has ended, and ends by itself within 10 s once it is.
+// Begin that succeeds must be followed by Save, Fail, Withdraw, Delete or Abandon; until then Flush waits. It
+// is not begun once ctx has ended, and ends by itself within 10 s once it is.
 //
 // It fails with ErrInFlight where another holder's intent stands (see FencedUntil), with ErrUnsaved
 // where the keeper holds a newer record, with ErrConflict where r is not what is stored. This process's
@@ -112,9 +112,19 @@ func (s *Store) Replace(ctx context.Context, key Key, r *Record) (*Record, error
 // remembered, also where the record was sealed anew or amended since. It does not end with ctx and is not
 // kept where it fails: the intent expires by itself.
 func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Record, error) {
-	defer s.keeper.end(key.UID)
 	next := r.settled()
 	next.Failure = &f
+	return s.finish(ctx, key, next)
+}
+
+// Withdraw ends an attempt that sent nothing, as Fail does, with no failure to remember.
+func (s *Store) Withdraw(ctx context.Context, key Key, r *Record) (*Record, error) {
+	return s.finish(ctx, key, r.settled())
+}
+
+// finish ends an attempt without a new token.
+func (s *Store) finish(ctx context.Context, key Key, next *Record) (*Record, error) {
+	defer s.keeper.end(key.UID)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	stored, err := s.write(ctx, key, next)
@@ -125,13 +135,13 @@ func (s *Store) Fail(ctx context.Context, key Key, r *Record, f Failure) (*Recor
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store a failure: %w", err)
+		return nil, fmt.Errorf("end an attempt: %w", err)
 	}
 	return stored, nil
 }
 
 // Abandon ends an attempt that was cut off between Begin and its Save or Fail, by a panic: Flush does not
-// wait for it any longer. Its intent expires by itself. After Save, Fail or Delete it does nothing, so that
+// wait for it any longer. Its intent expires by itself. After the attempt's end it does nothing, so that
 // it can be deferred.
 func (s *Store) Abandon(key Key) { s.keeper.end(key.UID) }
 

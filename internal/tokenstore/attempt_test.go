@@ -116,6 +116,20 @@ func TestOfAConnectionThatIsGoneNothingIsRemembered(t *testing.T) {
 	}
 }
 
+func TestAnAttemptThatSentNothingLeavesTheRecordAsItWas(t *testing.T) {
+	c := newCluster(t)
+	a, _ := c.replica("a")
+	key := newKey()
+	before := must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	withdrawn := must(t)(a.Withdraw(t.Context(), key, must(t)(a.Begin(t.Context(), key, before))))
+	for name, r := range map[string]*Record{"returned": withdrawn, "stored": must(t)(a.Get(t.Context(), key))} {
+		if r.Intent != nil || r.Failure != nil || !sameContent(r, before) {
+			t.Errorf("what is %s is %+v", name, r)
+		}
+	}
+	flush(t, a)
+}
+
 func TestAFailureIsStoredAlthoughTheRecordWasSealedAnewMeanwhile(t *testing.T) {
 	c := newCluster(t)
 	a, tap := c.replica("a")
