@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -19,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oauth-operator/oauth-operator/internal/testenv"
 )
 
 // exampleUser is whom the examples authenticate as.
@@ -44,15 +47,14 @@ func needs(t *testing.T, program string, folders ...string) string {
 	return ""
 }
 
-// freePort is one that nobody listens at.
-func freePort(t *testing.T) int {
+// reservedPort is one that nobody listens at.
+func reservedPort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := testenv.ReserveAddr(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return int(netip.MustParseAddrPort(addr).Port())
 }
 
 // serve runs a server until the test ends.
@@ -83,7 +85,7 @@ type redisServer struct {
 func newRedis(t *testing.T) *redisServer {
 	t.Helper()
 	path := needs(t, "redis-server")
-	r := &redisServer{cli: needs(t, "redis-cli"), port: freePort(t)}
+	r := &redisServer{cli: needs(t, "redis-cli"), port: reservedPort(t)}
 	r.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port))
 	serve(t, exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--save", "", "--dir", t.TempDir()))
 	eventually(t, patience, func(ctx context.Context) error { _, err := r.ask(ctx, "PING"); return err })
@@ -154,7 +156,7 @@ func newPostgres(t *testing.T) *postgresServer {
 	t.Helper()
 	const programs = "/usr/lib/postgresql/*/bin"
 	initdb, server := needs(t, "initdb", programs), needs(t, "postgres", programs)
-	p := &postgresServer{psql: needs(t, "psql"), port: freePort(t)}
+	p := &postgresServer{psql: needs(t, "psql"), port: reservedPort(t)}
 	as := unprivileged(t)
 	// Its socket's path may have 100 characters, and others have to reach it.
 	dir, err := os.MkdirTemp("", "pg-")

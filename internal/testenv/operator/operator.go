@@ -11,8 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -79,14 +77,20 @@ func (p *Process) start(o Options) error {
 	if err := testenv.WriteKubeconfig(kubeconfig, o.Config); err != nil {
 		return err
 	}
-	addrs, err := freeAddrs(3)
+	metrics, err := testenv.ReserveAddr(context.Background())
+	if err != nil {
+		return err
+	}
+	probe, err := testenv.ReserveAddr(context.Background())
 	if err != nil {
 		return err
 	}
 	if o.CallbackAddr == "" {
-		o.CallbackAddr = addrs[0]
+		if o.CallbackAddr, err = testenv.ReserveAddr(context.Background()); err != nil {
+			return err
+		}
 	}
-	p.CallbackURL, p.MetricsURL, p.ProbeURL = "http://"+o.CallbackAddr, "http://"+addrs[1]+"/metrics", "http://"+addrs[2]
+	p.CallbackURL, p.MetricsURL, p.ProbeURL = "http://"+o.CallbackAddr, "http://"+metrics+"/metrics", "http://"+probe
 	p.PublicURL = o.PublicURL
 	if p.PublicURL == "" {
 		p.PublicURL = p.CallbackURL
@@ -98,8 +102,8 @@ func (p *Process) start(o Options) error {
 		"--namespace=" + testenv.OperatorNamespace,
 		"--public-url=" + p.PublicURL,
 		"--callback-bind-address=" + o.CallbackAddr,
-		"--metrics-bind-address=" + addrs[1],
-		"--health-probe-bind-address=" + addrs[2],
+		"--metrics-bind-address=" + metrics,
+		"--health-probe-bind-address=" + probe,
 		"--connect-mode=" + strings.Join(o.Modes, ","), "--requests-per-minute=1000000",
 		"--allow-http", "--allow-cidr=127.0.0.0/8", "--allow-cidr=::1/128",
 	}, o.Args...)
@@ -184,29 +188,6 @@ func binaryPath() (string, error) {
 		return "", fmt.Errorf("the operator is not built (make build): %w", err)
 	}
 	return path, nil
-}
-
-// Ports below those that the kernel gives to outgoing connections, which could take one again before the
-// process listens on it.
-const firstPort, ports = 20_000, 10_000
-
-// freeAddrs finds ports that nobody listens on. They are held together, so that they differ.
-func freeAddrs(n int) ([]string, error) {
-	var addrs []string
-	var last error
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
-		if err != nil {
-			last = err
-			continue
-		}
-		defer listener.Close()
-		if addrs = append(addrs, addr); len(addrs) == n {
-			return addrs, nil
-		}
-	}
-	return nil, fmt.Errorf("no free ports: %w", last)
 }
 
 // logBuffer takes output from a process while others read it.
