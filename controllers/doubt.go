@@ -32,7 +32,7 @@ const (
 func (p *pass) suspect() {
 	r, i := p.record, p.record.Intent
 	switch {
-	case r.Doubt != nil, i == nil, !renewable(r), i.RefreshTokenHash != r.Token.RefreshToken.Hash():
+	case r.Doubt != nil, i == nil, !renewable(r), i.RefreshTokenHash != r.Token.RefreshToken.Hash(), p.Store.Harmless(p.key, r):
 		return
 	}
 	if until := p.Store.FencedUntil(p.key, r); p.now.Before(until) {
@@ -113,6 +113,7 @@ func (p *pass) lastChance() time.Time {
 
 // holdBack ends the attempt without a request.
 func (p *pass) holdBack(ctx context.Context) error {
+	p.answerRefreshRequest()
 	f := p.nextTry(&oauth.Error{Kind: oauth.Ambiguous, Code: codeInactive})
 	f.RetryAt = p.lastChance()
 	saved, err := p.Store.Fail(ctx, p.key, p.record, f)

@@ -24,7 +24,7 @@ import (
 
 const (
 	// lineLook is when a connection that waits is looked at again, and slowLook where its status says that it
-	// waits. Nothing rests on it: it is woken when it may go.
+	// waits. It is woken when it may go, or by itself then where it had announced its request.
 	lineLook, slowLook = time.Minute, 5 * time.Minute
 	// worthSaying is how long a wait has to be to be told of.
 	worthSaying = 5 * time.Second
@@ -167,7 +167,7 @@ func (p *pass) enter(c *oauth.Client) (*pace.Permit, error) {
 
 // inLine is what is said while the connection waits for its provider: of a short wait nothing new.
 func (p *pass) inLine(w pace.Wait) error {
-	said := w.Until.Sub(p.now) > worthSaying
+	said := w.Until.Sub(p.Clock.Now()) > worthSaying
 	if said {
 		p.wake(p.now.Add(slowLook))
 		p.refreshAt = w.Until

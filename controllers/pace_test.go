@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/oauth-operator/oauth-operator/api/v1alpha1"
 	"github.com/oauth-operator/oauth-operator/internal/oauth"
 	"github.com/oauth-operator/oauth-operator/internal/pace"
+	"github.com/oauth-operator/oauth-operator/internal/tokenstore"
 )
 
 func TestOfAShortWaitNothingIsSaidAndOfALongOneWhyAndUntilWhen(t *testing.T) {
@@ -93,16 +95,28 @@ func TestARecordThatWasToldToWaitTeachesTheLaneOfItsClient(t *testing.T) {
 	}
 }
 
+// told has the provider tell another connection to wait while the record is written for the nth time from now
+// on. Later writes fail with err.
+func (d *doubtful) told(nth int, until time.Time, err error) {
+	d.Store.Client = interceptor.NewClient(d.api.(client.WithWatch), interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			nth--
+			if nth == 0 {
+				d.pacer().lanes.Hold(d.conn.Namespace, d.route(&d.client.Client), until)
+			}
+			if nth < 0 && err != nil {
+				return err
+			}
+			return c.Update(ctx, obj, opts...)
+		},
+	})
+}
+
 func TestARequestThatWasAnnouncedIsNotSentOnceTheProviderHasAskedToWait(t *testing.T) {
 	d := newDoubtful(t, func(p *pass) { p.conn.Annotations = map[string]string{v1alpha1.RefreshRequestedAnnotation: "1"} })
 	d.answers[tokenPath] = renewed
 	until := noon.Add(10 * time.Minute)
-	d.Store.Client = interceptor.NewClient(d.api.(client.WithWatch), interceptor.Funcs{
-		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
-			d.pacer().lanes.Hold(d.conn.Namespace, d.route(&d.client.Client), until) // another connection is told
-			return c.Update(ctx, obj, opts...)
-		},
-	})
+	d.told(1, until, nil)
 	d.says(d.look(0), v1alpha1.ReasonThrottled, "told another connection to wait, and this one waits too until "+clockTime(until))
 	if len(d.asked) != 0 {
 		t.Errorf("it asked %v", d.asked)
@@ -117,6 +131,36 @@ func TestARequestThatWasAnnouncedIsNotSentOnceTheProviderHasAskedToWait(t *testi
 	d.says(d.look(until.Sub(noon)), v1alpha1.ReasonFresh)
 	if d.count(tokenPath) != 1 || d.conn.Status.LastHandledRefresh != "1" {
 		t.Errorf("after it, it asked %v, and the request is acknowledged by %q", d.asked, d.conn.Status.LastHandledRefresh)
+	}
+}
+
+func TestARequestWhoseTokenWasAskedAboutIsNotSentOnceTheProviderHasAskedToWaitMeanwhile(t *testing.T) {
+	d := newDoubtful(t, introspects)
+	d.answers[introspectPath], d.answers[tokenPath] = `{"active":true}`, renewed
+	d.killed()
+	until := noon.Add(10 * time.Minute)
+	d.told(2, until, nil) // it is announced anew after the introspection
+	d.says(d.look(tokenstore.IntentLifetime), v1alpha1.ReasonThrottled)
+	if !slices.Equal(d.asked, []string{introspectPath}) {
+		t.Errorf("it asked %v", d.asked)
+	}
+	d.says(d.look(until.Sub(d.now)), v1alpha1.ReasonFresh)
+}
+
+func TestARequestThatWasNotSentIsNoRiskAlthoughThatCouldNotBeStored(t *testing.T) {
+	d := newDoubtful(t, introspects)
+	d.answers[introspectPath], d.answers[tokenPath] = `{"active":false}`, renewed
+	until := noon.Add(10 * time.Minute)
+	away := errors.New("the API server is away")
+	d.told(1, until, away)
+	if err := d.renew(t.Context()); !errors.Is(err, away) {
+		t.Fatalf("got %v", err)
+	}
+	d.Store.Client = d.api
+	d.says(d.look(time.Minute), v1alpha1.ReasonThrottled)
+	d.says(d.look(until.Sub(d.now)), v1alpha1.ReasonFresh)
+	if !slices.Equal(d.asked, []string{tokenPath}) {
+		t.Errorf("it asked %v", d.asked)
 	}
 }
 

@@ -138,6 +138,14 @@ func (p *pass) refreshRequested() bool {
 // requestHash stands for the value of an annotation, which may be long.
 func requestHash(asked string) string { return oauth.NewSecret(asked).Hash() }
 
+// answerRefreshRequest remembers and tells which request for a renewal the attempt answers.
+func (p *pass) answerRefreshRequest() {
+	if p.refreshRequested() {
+		p.record.Request = requestHash(p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation])
+	}
+	p.acknowledgeRefresh()
+}
+
 // acknowledgeRefresh tells who asked for a renewal that this was decided.
 func (p *pass) acknowledgeRefresh() {
 	if asked := p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation]; asked != "" {
@@ -218,13 +226,13 @@ func (p *pass) obtain(ctx context.Context, grant oauth.Grant) error {
 		return p.withdraw(ctx, wait)
 	}
 	insisted := heldBack(p.record.Failure) && p.refreshRequested()
-	if p.refreshRequested() {
-		p.record.Request = requestHash(p.conn.Annotations[v1alpha1.RefreshRequestedAnnotation])
-	}
-	p.acknowledgeRefresh()
 	if err := p.weigh(ctx, client, insisted); err != nil {
 		return err
 	}
+	if wait, ok := permit.Withdrawn(); ok { // weighing took its time
+		return p.withdraw(ctx, wait)
+	}
+	p.answerRefreshRequest()
 
 	started := p.Clock.Now()
 	crashpoint.Reach(crashpoint.RequestBefore, p.conn.UID)

@@ -57,6 +57,7 @@ func TestNobodyWhoWaitsIsForgotten(t *testing.T) {
 			}
 			working.Go(func() { c.deleteSome(rand.New(rand.NewPCG(seed, 1000))) })
 			<-c.done
+			time.Sleep(time.Minute) // who was woken once more than it had to be goes its way
 			c.queue.ShutDown()
 			working.Wait()
 			if c.turns.share.taken != 0 || c.turns.share.waiting != 0 || len(c.turns.waiters) != 0 || len(c.turns.share.members) != 0 {

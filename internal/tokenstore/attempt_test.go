@@ -130,6 +130,43 @@ func TestAnAttemptThatSentNothingLeavesTheRecordAsItWas(t *testing.T) {
 	flush(t, a)
 }
 
+func TestWhoeverEndedAnAttemptKnowsThatItSpentNothingAlsoWhereThatIsNotStored(t *testing.T) {
+	c := newCluster(t)
+	a, tap := c.replica("a")
+	b, _ := c.replica("b")
+	key := newKey()
+	must(t)(a.Replace(t.Context(), key, consented("c", 0)))
+	for name, end := range map[string]func(*Record) (*Record, error){
+		"withdrawn": func(r *Record) (*Record, error) { return a.Withdraw(t.Context(), key, r) },
+		"refused":   func(r *Record) (*Record, error) { return a.Fail(t.Context(), key, r, Failure{Count: 1}) },
+		"unanswered": func(r *Record) (*Record, error) {
+			r.Doubt = &Doubt{Since: noon, Cause: DoubtUnanswered}
+			return a.Fail(t.Context(), key, r, Failure{Count: 1})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := must(t)(a.Begin(t.Context(), key, must(t)(a.Get(t.Context(), key))))
+			if a.Harmless(key, begun) {
+				t.Error("an attempt under way is called harmless")
+			}
+			tap.set(on("update", func() error { return errOutage }), nil)
+			if _, err := end(begun); err == nil {
+				t.Fatal("that it ended was stored")
+			}
+			tap.set(nil, nil)
+			left := must(t)(a.Get(t.Context(), key))
+			if harmless := a.Harmless(key, left); left.Intent == nil || harmless != (name != "unanswered") || b.Harmless(key, left) {
+				t.Errorf("of what is left, %+v, it says harmless: %t; the other replica says %t", left.Intent, harmless, b.Harmless(key, left))
+			}
+			ended := must(t)(a.Withdraw(t.Context(), key, must(t)(a.Begin(t.Context(), key, left))))
+			if a.Harmless(key, ended) || a.Harmless(key, left) {
+				t.Error("what is not announced any more is remembered")
+			}
+		})
+	}
+	flush(t, a)
+}
+
 func TestAFailureIsStoredAlthoughTheRecordWasSealedAnewMeanwhile(t *testing.T) {
 	c := newCluster(t)
 	a, tap := c.replica("a")

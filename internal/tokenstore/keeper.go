@@ -35,6 +35,8 @@ type keeper struct {
 	writes   int
 	unsaved  map[types.UID]*unsaved
 	deleted  map[types.UID]time.Time
+	// harmless are attempts that spent nothing, although the record may still announce them.
+	harmless map[types.UID]string
 	// idle is closed when nothing is left; nil while nobody waits.
 	idle chan struct{}
 }
@@ -45,6 +47,7 @@ func (k *keeper) change(f func()) {
 	defer k.mu.Unlock()
 	if k.attempts == nil {
 		k.attempts, k.unsaved, k.deleted = map[types.UID]bool{}, map[types.UID]*unsaved{}, map[types.UID]time.Time{}
+		k.harmless = map[types.UID]string{}
 	}
 	f()
 	if k.idle != nil && !k.busy() {
@@ -68,6 +71,17 @@ func (k *keeper) wait() <-chan struct{} {
 // begin and end frame an attempt, from the intent to the end of its last write.
 func (k *keeper) begin(uid types.UID) { k.change(func() { k.attempts[uid] = true }) }
 func (k *keeper) end(uid types.UID)   { k.change(func() { delete(k.attempts, uid) }) }
+
+// clear remembers that an attempt spent nothing, until resolve: its record announces it no longer.
+func (k *keeper) clear(uid types.UID, attempt string) { k.change(func() { k.harmless[uid] = attempt }) }
+func (k *keeper) resolve(uid types.UID)               { k.change(func() { delete(k.harmless, uid) }) }
+
+// cleared says whether an attempt spent nothing.
+func (k *keeper) cleared(uid types.UID, attempt string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.harmless[uid] == attempt
+}
 
 // enter and leave frame a write, or what leads to one, that must not be cut off.
 func (k *keeper) enter() { k.change(func() { k.writes++ }) }
@@ -118,6 +132,7 @@ func (k *keeper) forget(uid types.UID, now time.Time) {
 	k.change(func() {
 		k.dropLocked(uid)
 		delete(k.attempts, uid)
+		delete(k.harmless, uid)
 		maps.DeleteFunc(k.deleted, func(_ types.UID, at time.Time) bool { return now.Sub(at) > forgetFor })
 		k.deleted[uid] = now
 	})

@@ -57,8 +57,8 @@ type Record struct {
 	// not look into it.
 	Spec []byte
 
-	// Intent is the attempt that is stored as under way. Begin sets it, Save, Fail and Replace clear
-	// it; what callers put here is not looked at.
+	// Intent is the attempt that is stored as under way. Begin sets it, Save, Fail, Withdraw and
+	// Replace clear it; what callers put here is not looked at.
 	Intent *Intent
 	// Interrupted is the attempt of another holder that Begin took over: that holder may have spent the
 	// refresh token without saving what it got. It is not stored; Doubt is.

@@ -7,7 +7,8 @@
 // each token request:
 //
 //	Get ──► Begin ──────────► token request ──► Save ──► (not saved) ──► keeper, until it is
-//	        intent, fence                       └──► Fail: the token stays, when to try again
+//	        intent, fence │                     └──► Fail: the token stays, when to try again
+//	                      └──► Withdraw: nothing was sent
 //
 // Begin proves that the API server takes writes and keeps other processes from spending the same token.
 // Save is not cancelled, and what it cannot write the keeper writes later. Until it is written it is in the
