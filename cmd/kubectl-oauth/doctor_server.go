@@ -152,15 +152,16 @@ func (d *doctor) lookAtClock(context.Context) []finding { return []finding{judge
 func judgeClock(ahead time.Duration) finding {
 	const mend = "set the clock that is wrong; on this machine: timedatectl set-ntp true"
 	off := ahead.Abs().Round(time.Second)
+	about := "about " + off.Round(10*time.Second).String() // a Date has whole seconds, and the question took its time
 	way := "behind"
 	if ahead < 0 {
 		way = "ahead of"
 	}
 	switch {
 	case off >= clockFault:
-		return fault("this machine's clock is "+off.String()+" "+way+" the API server's: times that you see are wrong, and attempts to connect seem to be over", mend)
+		return fault("this machine's clock is "+about+" "+way+" the API server's: times that you see are wrong, and attempts to connect seem to be over", mend)
 	case off > clockWarning:
-		return warn("this machine's clock is %s %s the API server's", off, way).mended(mend)
+		return warn("this machine's clock is %s %s the API server's", about, way).mended(mend)
 	}
 	return ok("this machine and the API server agree on the time")
 }

@@ -213,7 +213,7 @@ func faultsOfPeople() []plantedFault {
 		}},
 		{"this machine's clock is ahead", func(c *clinic) {
 			c.skew = 10 * time.Minute
-		}, []string{"xx clock: this machine's clock is 10m0s ahead of the API server's: times that you see are wrong, and attempts to connect seem to be over | set the clock that is wrong; on this machine: timedatectl set-ntp true"}},
+		}, []string{"xx clock: this machine's clock is about 10m0s ahead of the API server's: times that you see are wrong, and attempts to connect seem to be over | set the clock that is wrong; on this machine: timedatectl set-ntp true"}},
 	}
 }
 
