@@ -7,6 +7,10 @@ FORM    ?= short
 # Packages of one test run share two cores with an API server each.
 TESTP   ?= 2
 TESTFLAGS ?=
+# make lint has vetted already. The race detector needs C.
+GOTEST = $(if $(filter -race,$(TESTFLAGS)),CGO_ENABLED=1) $(GO) test -vet=off $(TESTFLAGS)
+# One way to compile for all that runs here, so that nothing is compiled twice.
+export CGO_ENABLED := 0
 # Of a release: the tag that is checked out, else no release at all.
 VERSION ?= $(or $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null),v0.0.0)
 
@@ -34,7 +38,7 @@ demo-up: build control-plane ## The same, and stays up for you to try.
 ##@ Develop
 .PHONY: build generate manifests fmt screenshots
 build: ## Build the operator and the kubectl plugin into bin/.
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/manager ./cmd/kubectl-oauth
+	@$(GO) build -o bin/ ./cmd/manager ./cmd/kubectl-oauth
 
 generate: tool-controller-gen ## Generate the kinds' deep copies.
 	controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
@@ -59,9 +63,9 @@ screenshots: control-plane ## Make the pictures of docs/pages.md; needs Chromium
 ##@ Check
 .PHONY: test second-opinion lint verify bench chaos
 test: build control-plane ## Run all tests against a real API server and a real OpenID provider.
-	$(GO) test -timeout 20m -p $(TESTP) $(TESTFLAGS) ./...
-	cd examples && $(GO) test $(TESTFLAGS) ./...
-	$(GO) test -tags chaos $(TESTFLAGS) ./internal/crashpoint
+	$(GOTEST) -timeout 20m -p $(TESTP) ./...
+	cd examples && $(GOTEST) ./...
+	$(GOTEST) -tags chaos ./internal/crashpoint
 	@$(call lacks,redis-server redis-cli,the Redis example)
 	@$(call lacks,initdb postgres psql,the Redshift example)
 	@$(call lacks,node hack/secondopinion/node_modules,the OpenID provider of make second-opinion)
@@ -93,7 +97,7 @@ bench: build control-plane ## Measure refreshes against a baseline; N=10000 for 
 	@$(GO) run ./hack/bench -n $(N)
 
 chaos: control-plane ## Try to make the operator lose a token; FORM=long takes hours, ONLY=points,soak and SEED=1 choose.
-	@CGO_ENABLED=0 $(GO) build -trimpath -tags chaos -o bin/manager-chaos ./cmd/manager
+	@$(GO) build -tags chaos -o bin/manager-chaos ./cmd/manager
 	@$(GO) run ./hack/chaos -form $(FORM) $(if $(ONLY),-only $(ONLY)) $(if $(SEED),-seed $(SEED))
 
 ##@ Release

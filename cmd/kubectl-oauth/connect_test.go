@@ -590,30 +590,31 @@ func TestConnectWaitsForTheSecretOfThisConsent(t *testing.T) {
 	}
 	const hint = "\nhint: kubectl oauth status github -n team\n"
 	for name, tc := range map[string]struct {
-		publish func(*operator)
-		want    string
+		publish  func(*operator)
+		want     string
+		patience time.Duration
 	}{
 		"stalled": {func(o *operator) {
 			o.publish(failing(v1alpha1.StalledCondition, v1alpha1.ReasonSecretConflict, "Secret github-token belongs to Deployment web"))
-		}, "error: octocat is connected, but its Secret cannot be written: Secret github-token belongs to Deployment web" + hint},
+		}, "error: octocat is connected, but its Secret cannot be written: Secret github-token belongs to Deployment web" + hint, time.Minute},
 		"too slow": {func(o *operator) {
 			o.publish(failing(v1alpha1.ReconcilingCondition, v1alpha1.ReasonPublishFailed, "the API server did not take Secret github-token"))
-		}, "error: octocat is connected, but its Secret is not written after 1s: the API server did not take Secret github-token" + hint},
+		}, "error: octocat is connected, but its Secret is not written after 5s: the API server did not take Secret github-token" + hint, 5 * time.Second},
 		"the status of the token before": {func(o *operator) {
 			o.publish(func(s *v1alpha1.OAuthConnectionStatus) {
 				s.LastRefreshTime = &metav1.Time{Time: time.Now().Add(-time.Hour)}
 			})
-		}, "error: octocat is connected, but its Secret is not written after 1s" + hint},
-		"nothing changes": {func(*operator) {}, "error: octocat is connected, but its Secret is not written after 1s" + hint},
+		}, "error: octocat is connected, but its Secret is not written after 1s" + hint, time.Second},
+		"nothing changes": {func(*operator) {}, "error: octocat is connected, but its Secret is not written after 1s" + hint, time.Second},
 		"deleted": {func(o *operator) {
 			o.check(env.Client.Delete(o.ctx, &v1alpha1.OAuthConnection{ObjectMeta: metav1.ObjectMeta{Namespace: o.namespace, Name: "github"}}))
-		}, "error: octocat is connected, but OAuthConnection github was deleted meanwhile" + hint},
+		}, "error: octocat is connected, but OAuthConnection github was deleted meanwhile" + hint, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Its clock is ahead: what was there before looks newer than the consent.
 			r := newConnectRig(t, func(c *v1alpha1.OAuthConnection) { c.Status = readyStatus(time.Now().Add(time.Hour)) })
 			r.connecting.options.Yes = true
-			r.connecting.patience.Secret = time.Second
+			r.connecting.patience.Secret = tc.patience
 			r.operate(func(o *operator) { o.connect("octocat"); tc.publish(o) })
 			if out, said, err := r.run(); err == nil || out != "" || !strings.Contains(said, tc.want) {
 				t.Errorf("got %v and %q:\n%s", err, out, said)

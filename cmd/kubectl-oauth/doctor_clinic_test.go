@@ -207,9 +207,10 @@ func (c *clinic) browser() *http.Client {
 func (c *clinic) examine(only string) (*diagnosis, error) {
 	c.Helper()
 	var out, errOut bytes.Buffer
+	kubeconfig := c.config() // takes its time
 	c.clock.SetTime(time.Now().Add(c.skew))
 	a := newApp("kubectl-oauth", genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}, c.clock)
-	*a.flags.KubeConfig, *a.flags.Namespace = c.config(), c.team
+	*a.flags.KubeConfig, *a.flags.Namespace = kubeconfig, c.team
 	d := &doctor{app: a, only: only, output: "json", web: c.browser()}
 	err := d.run(c.Context())
 	r := &diagnosis{}

@@ -36,7 +36,7 @@ const clientOf = "client: {id: web, secretRef: {name: client}}\n"
 
 func badInputs() map[string]badInput {
 	token := func(fault idp.Fault) func(*world) {
-		return func(w *world) { w.provider.Fault(idp.Token, 1, fault) }
+		return func(w *world) { w.provider.Fault(idp.Token, -1, fault) }
 	}
 	return map[string]badInput{
 		"the client's Secret is missing": {

@@ -85,9 +85,9 @@ func TestThePollsKeepToTheProvidersInterval(t *testing.T) {
 	t.Parallel()
 	w := television(t, idp.Options{DeviceInterval: 2 * time.Second})
 	w.apply("tv", w.inline(deviceSpec))
+	w.provider.Fault(idp.Token, 1, idp.OAuthError("slow_down", http.StatusBadRequest))
 	attempt := w.attemptBy("tv", v1alpha1.PairingDevice)
 	w.awaitAttempt(attempt, v1alpha1.ReasonWaitingForProvider)
-	w.provider.Fault(idp.Token, 1, idp.OAuthError("slow_down", http.StatusBadRequest))
 	polls := func() []idp.Request { return w.provider.Requests(idp.Token) }
 	w.eventually("two polls", func() (bool, string) {
 		touched := attempt.DeepCopy() // a change of the object is no reason to ask
@@ -115,7 +115,7 @@ func TestADeviceAttemptEndsAsThePersonOrTheClockDecides(t *testing.T) {
 				return b.Deny(w.Context(), a.Status.VerificationURIComplete, w.user)
 			})
 		}, reason: v1alpha1.ReasonDenied, message: "the consent was denied"},
-		"nobody types": {options: idp.Options{DeviceLifetime: 3 * time.Second}, reason: v1alpha1.ReasonCodeExpired, message: "nobody typed the code in before it ran out"},
+		"nobody types": {options: idp.Options{DeviceLifetime: 10 * time.Second}, reason: v1alpha1.ReasonCodeExpired, message: "nobody typed the code in before it ran out"},
 		"another account": {spec: "expectedAccount: bob@example.com\n", decide: func(w *world, a *v1alpha1.OAuthAuthorization) {
 			w.typeIn(a, func(b *idp.Browser) (*idp.Page, error) {
 				return b.Connect(w.Context(), a.Status.VerificationURIComplete, w.user)

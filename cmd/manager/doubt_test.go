@@ -103,7 +103,7 @@ func TestARenewalThatAnotherProcessBeganIsWaitedForAndThenExplained(t *testing.T
 	t.Parallel()
 	w := newWorld(t, rotating)
 	conn := w.connected("alice", "")
-	w.killed(conn, tokenstore.IntentLifetime-8*time.Second)
+	w.killed(conn, tokenstore.IntentLifetime-15*time.Second)
 	w.annotate(conn, "poke", "1")
 	c := w.await(conn, v1alpha1.TokenFreshCondition, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 	w.contains(c.Message, "another process of the operator began at", "it is taken over at")

@@ -4,11 +4,13 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,7 +61,7 @@ func (w *world) create(obj client.Object) {
 	}
 }
 
-// allow is what the condition's two commands do.
+// allow is what the condition's two commands do. The API server's authorizer learns of it a moment later.
 func (w *world) allow(account string) {
 	w.Helper()
 	meta := metav1.ObjectMeta{Namespace: w.namespace, Name: "oauth-operator-token-" + account}
@@ -72,6 +74,16 @@ func (w *world) allow(account string) {
 		Subjects: []rbacv1.Subject{{
 			Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount,
 		}},
+	})
+	w.eventually("the right", func() (bool, string) {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: testenv.OperatorUser,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: w.namespace, Verb: "create", Resource: "serviceaccounts", Subresource: "token", Name: account,
+			},
+		}}
+		err := env.Client.Create(w.Context(), review)
+		return err == nil && review.Status.Allowed, fmt.Sprint(err)
 	})
 }
 

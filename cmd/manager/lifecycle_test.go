@@ -161,11 +161,11 @@ func TestDeletionRevokesAndRemovesEverything(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, rotating)
 	conn := w.connected("alice", "")
-	token := string(w.target("alice").Data["access_token"])
+	target := w.target("alice")
+	token := string(target.Data["access_token"])
 	if err := env.Client.Delete(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	target := w.target("alice")
 	w.gone(conn)
 	w.gone(target)
 	if w.provider.AccessTokenValid(token) || w.provider.Count(idp.Revocation) != 1 {

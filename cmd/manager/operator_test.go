@@ -164,14 +164,14 @@ func (w *world) apply(name, spec string) *v1alpha1.OAuthConnection {
 func (w *world) eventually(what string, ok func() (bool, string)) {
 	w.Helper()
 	var last string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		done, state := ok()
 		if done {
 			return
 		}
 		last = state
 	}
-	w.Fatalf("%s: not within half a minute; the last state is\n%s", what, last)
+	w.Fatalf("%s: not within a minute; the last state is\n%s", what, last)
 }
 
 // await waits until a condition of the connection has this status and reason, and returns it.

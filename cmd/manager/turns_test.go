@@ -80,7 +80,7 @@ func TestConnectionsAtAProviderThatHangsHoldUpNoOtherNamespace(t *testing.T) {
 
 func TestAProviderThatAsksToWaitIsLeftAloneByAllConnectionsOfTheClient(t *testing.T) {
 	t.Parallel()
-	const wait = 10 * time.Second
+	const wait = 20 * time.Second // of the last five nothing is said
 	w := newWorld(t, rotating)
 	robot := func(i int) *v1alpha1.OAuthConnection {
 		return w.apply("robot-"+strconv.Itoa(i), w.inline("grant: ClientCredentials"))

@@ -15,7 +15,7 @@ import (
 
 const (
 	// holdFor is how long the provider keeps answers back at most: a request is given up after 30 s.
-	holdFor = 22 * time.Second
+	holdFor = 18 * time.Second
 	// perClient connections share a registration: of one no more than 32 requests are under way.
 	perClient = 25
 	awayTeams = 20
@@ -38,7 +38,7 @@ type victim struct {
 // apiAway takes the API server away between the provider's answers and the writes of what they hold, until so
 // many were held of a pod that lives on, and of one whose container is killed and starts again meanwhile.
 func apiAway(ctx context.Context, s *suite, r *result) (err error) {
-	n := s.times(200, 10_000)
+	n := s.times(200, 5_000)
 	r.limit = "0 lost"
 	var victims []*victim
 	defer func() {

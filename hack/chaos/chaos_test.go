@@ -107,10 +107,11 @@ func TestRequestsInsideARetryAfterAreToldFromThoseUnderWay(t *testing.T) {
 func TestARateLetsThroughWhatItSays(t *testing.T) {
 	p := served(t, rules{lifetime: time.Hour, rate: 3, retryAfter: time.Second})
 	token := p.issue(time.Now(), time.Hour).RefreshToken.Reveal()
+	began := time.Now()
 	for range 10 {
 		refresh(t, p, token)
 	}
-	if n := p.counts(0)[answered]; n < 3 || n > 6 {
+	if n := p.counts(0)[answered]; n < 3 || float64(n) > 4+3*time.Since(began).Seconds() {
 		t.Errorf("%d answered of 10", n)
 	}
 }

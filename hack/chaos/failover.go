@@ -35,7 +35,8 @@ type handover struct {
 // failover measures how long nobody leads.
 func failover(ctx context.Context, s *suite, r *result) (err error) {
 	times := s.times(2, 20)
-	r.limit = "20 s after a crash, 2 s after a stop, a restart at once"
+	r.limit = fmt.Sprintf("%s after a crash, %s after a stop, %s after a restart",
+		s.within(leadAfterCrash), s.within(leadAfterStop), s.within(leadAfterRestart))
 	r.tried = fmt.Sprintf("%d crashes, %d stops, %d restarts", times, times, times)
 	c, err := s.newCell(ctx, r.name, cellOptions{connections: 1, rules: rules{lifetime: time.Hour, rotates: true}})
 	if err != nil {
@@ -61,7 +62,7 @@ func failover(ctx context.Context, s *suite, r *result) (err error) {
 				return fmt.Errorf("%s: %w", kind.name, err)
 			}
 			leader, kind.slowest = next, max(kind.slowest, took)
-			if took > kind.limit {
+			if took > s.within(kind.limit) {
 				r.breach("%s: nobody led for %.1f s", kind.name, took.Seconds())
 			}
 		}

@@ -153,7 +153,7 @@ func sigkillGrace(ctx context.Context, s *suite, r *result) error {
 }
 
 func sigkillNoGrace(ctx context.Context, s *suite, r *result) error {
-	r.limit = "lost only unjournalled, each said within 60 s"
+	r.limit = fmt.Sprintf("lost only unjournalled, each said within %s", s.within(explainWithin))
 	c, err := s.newCell(ctx, r.name, cellOptions{teams: 4, connections: killConnections, rules: dawdling(0)})
 	if err != nil {
 		return err

@@ -148,7 +148,7 @@ func (l *losses) judge(ctx context.Context, conn *connection, is *loss, status *
 			is.silentFor, is.cause = time.Since(is.killed), cause
 		}
 	}
-	overdue := time.Since(is.killed) > explainWithin
+	overdue := time.Since(is.killed) > l.cell.within(explainWithin)
 	switch {
 	case is.silentFor > 0 && l.final, overdue && l.cell.truth(conn).ended, overdue && l.final:
 	default:
@@ -158,7 +158,7 @@ func (l *losses) judge(ctx context.Context, conn *connection, is *loss, status *
 		l.regranted[conn] = true
 		l.result.lost++
 		switch {
-		case is.silentFor > 0 && is.silentFor <= explainWithin:
+		case is.silentFor > 0 && is.silentFor <= l.cell.within(explainWithin):
 			l.result.explained++
 			l.causes[is.cause]++
 			l.slowest = max(l.slowest, is.silentFor)

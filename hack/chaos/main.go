@@ -206,6 +206,15 @@ func (s *suite) randomFor(name string) *rand.Rand {
 	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
 }
 
+// within is a limit as this form judges it: half as long again in the short one, whose machine is slow and
+// does other things too.
+func (s *suite) within(limit time.Duration) time.Duration {
+	if s.long {
+		return limit
+	}
+	return limit + limit/2
+}
+
 // times is how often a scenario tries: as asked for, else as its form has it.
 func (s *suite) times(short, long int) int {
 	switch {

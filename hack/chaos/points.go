@@ -247,7 +247,7 @@ func (c *cell) verdict(ctx context.Context, r *result, d death, died time.Time) 
 			continue
 		}
 		v.slowest = max(v.slowest, after)
-		if v.explained++; after > explainWithin {
+		if v.explained++; after > c.within(explainWithin) {
 			r.breach("%s: said only after %.0f s", d, after.Seconds())
 		}
 	}

@@ -20,7 +20,7 @@ import (
 const (
 	freshConnections = 200
 	freshFor         = 2 * time.Minute
-	freshLifetime    = 20 * time.Second
+	freshLifetime    = 40 * time.Second
 	// crashAfter is when the leader is killed.
 	crashAfter = 40 * time.Second
 
@@ -31,12 +31,12 @@ const (
 	leaseDuration = 15 * time.Second
 	leaseLook     = 22 * 900 * time.Millisecond / 10
 	// renewAll is for the new leader to renew all tokens, most of which are due by then.
-	renewAll = 10 * time.Second
+	renewAll = 20 * time.Second
 	// crashExplains is how long after the crash a target may hold an expired token.
 	crashExplains = leaseDuration + 2*leaseLook + renewAll
 )
 
-// targetsStayFresh lets tokens live for 20 s, so that each is renewed when half of that is over, and
+// targetsStayFresh lets tokens live for 40 s, so that each is renewed when half of that is over, and
 // kills the leader once.
 //
 // No target may hold an expired token, ever, but for crashExplains after the crash. A refresh that the

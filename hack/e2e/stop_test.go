@@ -24,7 +24,7 @@ const (
 	stopWithin = 5 * time.Second
 	// leadWithin is from there to the next leader: it looks at the lease every 2 s at least, and the
 	// machine is busy.
-	leadWithin = 3 * time.Second
+	leadWithin = 5 * time.Second
 )
 
 // gracefulStop ends the leader by SIGTERM while the provider is working on refreshes.
