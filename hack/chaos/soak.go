@@ -32,7 +32,7 @@ const soakGrace = 10 * time.Minute
 // soak runs for long at a provider that is as bad as providers are, and looks at every target all the time.
 func soak(ctx context.Context, s *suite, r *result) (err error) {
 	f := soaking{connections: s.times(100, 0), lifetime: time.Minute, lasts: 90 * time.Second, hang: 2 * time.Second,
-		mercy: 1, burstEvery: 15 * time.Second, look: 500 * time.Millisecond}
+		mercy: 1, burstEvery: 7 * time.Second, look: 500 * time.Millisecond}
 	if s.long {
 		f = soaking{connections: s.times(0, 1000), lifetime: 5 * time.Minute, lasts: time.Hour, hang: 45 * time.Second,
 			burstEvery: time.Minute, look: 2 * time.Second}
