@@ -79,7 +79,7 @@ func (s *Store) Begin(ctx context.Context, key Key, r *Record) (*Record, error) 
 		s.keeper.end(key.UID)
 		return s.Begin(ctx, key, stored) // what is left of the fence is too short for a request and its save
 	}
-	s.keeper.resolve(key.UID)
+	s.keeper.dropHarmless(key.UID)
 	if r.origin.version == "" {
 		s.keeper.revive(key.UID)
 	}
@@ -126,14 +126,14 @@ func (s *Store) Withdraw(ctx context.Context, key Key, r *Record) (*Record, erro
 // Harmless says that the attempt which r announces is one of this process that ended without spending the
 // refresh token, and that only the write of how it ended failed.
 func (s *Store) Harmless(key Key, r *Record) bool {
-	return r.origin.intent != nil && s.keeper.cleared(key.UID, r.origin.intent.Attempt)
+	return r.origin.intent != nil && s.keeper.isHarmless(key.UID, r.origin.intent.Attempt)
 }
 
 // finish ends an attempt without a new token.
 func (s *Store) finish(ctx context.Context, key Key, next *Record) (*Record, error) {
 	defer s.keeper.end(key.UID)
 	if announced := next.origin.intent; announced != nil && next.Doubt == nil {
-		s.keeper.clear(key.UID, announced.Attempt)
+		s.keeper.noteHarmless(key.UID, announced.Attempt)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
@@ -147,7 +147,7 @@ func (s *Store) finish(ctx context.Context, key Key, next *Record) (*Record, err
 	if err != nil {
 		return nil, fmt.Errorf("end an attempt: %w", err)
 	}
-	s.keeper.resolve(key.UID)
+	s.keeper.dropHarmless(key.UID)
 	return stored, nil
 }
 

@@ -149,6 +149,9 @@ func TestWhoeverEndedAnAttemptKnowsThatItSpentNothingAlsoWhereThatIsNotStored(t 
 			if a.Harmless(key, begun) {
 				t.Error("an attempt under way is called harmless")
 			}
+			if a.Harmless(key, &Record{origin: origin{intent: &Intent{}}}) {
+				t.Error("an attempt without a name is called harmless")
+			}
 			tap.set(on("update", func() error { return errOutage }), nil)
 			if _, err := end(begun); err == nil {
 				t.Fatal("that it ended was stored")

@@ -72,15 +72,17 @@ func (k *keeper) wait() <-chan struct{} {
 func (k *keeper) begin(uid types.UID) { k.change(func() { k.attempts[uid] = true }) }
 func (k *keeper) end(uid types.UID)   { k.change(func() { delete(k.attempts, uid) }) }
 
-// clear remembers that an attempt spent nothing, until resolve: its record announces it no longer.
-func (k *keeper) clear(uid types.UID, attempt string) { k.change(func() { k.harmless[uid] = attempt }) }
-func (k *keeper) resolve(uid types.UID)               { k.change(func() { delete(k.harmless, uid) }) }
+// noteHarmless remembers an attempt that spent nothing, until dropHarmless: its record does not announce it any more.
+func (k *keeper) noteHarmless(uid types.UID, attempt string) {
+	k.change(func() { k.harmless[uid] = attempt })
+}
+func (k *keeper) dropHarmless(uid types.UID) { k.change(func() { delete(k.harmless, uid) }) }
 
-// cleared says whether an attempt spent nothing.
-func (k *keeper) cleared(uid types.UID, attempt string) bool {
+func (k *keeper) isHarmless(uid types.UID, attempt string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.harmless[uid] == attempt
+	known, ok := k.harmless[uid]
+	return ok && known == attempt
 }
 
 // enter and leave frame a write, or what leads to one, that must not be cut off.
